@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The table's rows: what is shown, beside whom, and what is allowed. Budgets are ratios or plain figures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+MS, MB = "ms", "MB"
+
+
+@dataclass(frozen=True)
+class Against:
+    """A comparison: with a key of the same run, or with nobody (`key` empty) and a plain limit."""
+
+    key: str = ""
+    limit: float | None = None
+
+
+@dataclass(frozen=True)
+class Row:
+    """A figure. `key` is that of the samples."""
+
+    key: str
+    label: str
+    against: tuple[Against, ...] = ()
+    unit: str = MS
+
+
+@dataclass(frozen=True)
+class Group:
+    """Rows with a heading."""
+
+    heading: str
+    rows: tuple[Row, ...]
+
+
+def _beside(verb: str, *peers: str) -> tuple[Against, ...]:
+    return tuple(Against(f"{peer} {verb}") for peer in peers)
+
+
+def _peers(verb: str, *peers: str, unit: str = MS) -> tuple[Row, ...]:
+    return tuple(Row(f"{peer} {verb}", f"  {peer}", unit=unit) for peer in peers)
+
+
+_ALL = ("crun", "runc", "podman", "docker")
+_ENGINES = ("podman", "docker")
+_EXEC = (Against("crun exec", 1.0), Against("runc exec"), Against("podman exec"), Against("docker exec", 0.3))
+_BATCH = (Against("", 15.0), Against("crun loop-run", 1.0), *_beside("loop-run", "runc", "podman", "docker"))
+_FLOOR = "task empty"
+_EACH = (Against("", 1.0), *_beside("loop-each", *_ENGINES))
+_MODULES = ("docker-module", "podman-module")
+
+GROUPS = (
+    Group(
+        "one container, without Ansible: ours in this process; crun and runc have no network, podman and docker a port",
+        (
+            Row("mini run", "create and start, network and a port", _beside("run", *_ALL)),
+            Row("mini-bare run", "create and start, no network", _beside("run", "crun", "runc")),
+            *_peers("run", *_ALL),
+            Row("mini exec", "exec true", _EXEC),
+            *_peers("exec", *_ALL),
+            Row("mini remove", "stop and remove, network and a port", _beside("remove", *_ALL)),
+            Row("mini-bare remove", "stop and remove, no network", _beside("remove", "crun", "runc")),
+            *_peers("remove", *_ALL),
+        ),
+    ),
+    Group(
+        "one more container in a batch, one after the other, without Ansible",
+        (
+            Row("mini loop-run", "create and start, network and a port", _BATCH),
+            Row("mini-bare loop-run", "create and start, no network", _beside("loop-run", "crun", "runc")),
+            *_peers("loop-run", *_ALL),
+            Row("mini loop-create", "create, network and a port", _beside("loop-create", *_ALL)),
+            *_peers("loop-create", *_ALL),
+            Row("mini loop-start", "start, network and a port", _beside("loop-start", *_ALL)),
+            *_peers("loop-start", *_ALL),
+            Row("mini loop-remove", "remove, network and a port", _beside("loop-remove", *_ALL)),
+            *_peers("loop-remove", *_ALL),
+        ),
+    ),
+    Group(
+        "the runtime alone: bundles are written, one launcher starts them",
+        (
+            Row("mini launch-one", "one container", _beside("run", "crun", "runc")),
+            Row("mini launch-batch", "each of a batch", _beside("loop-run", "crun", "runc")),
+        ),
+    ),
+    Group(
+        "a task through Ansible, container with a network and a port",
+        (
+            Row(_FLOOR, "an empty module"),
+            Row(
+                "task unchanged",
+                "mini_container, nothing to do",
+                (Against(_FLOOR, 1.1), *_beside("unchanged", *_MODULES)),
+            ),
+            *_peers("unchanged", *_MODULES),
+            Row(
+                "task create",
+                "mini_container, create and start",
+                (Against(_FLOOR, 1.5), *(Against(f"{module} create", 0.6) for module in _MODULES)),
+            ),
+            *_peers("create", *_MODULES),
+            Row("task remove", "mini_container, remove", (Against(_FLOOR, 1.2), *_beside("remove", *_MODULES))),
+            *_peers("remove", *_MODULES),
+        ),
+    ),
+    Group(
+        "memory (PSS) of what watches an idle container: ours, conmon, containerd-shim",
+        (
+            Row("mini alone", "alone", (Against("", 3.0), *_beside("alone", *_ENGINES)), MB),
+            *_peers("alone", *_ENGINES, unit=MB),
+            Row("mini loop-each", "each of a batch, one after the other", _beside("loop-each", *_ENGINES), MB),
+            Row("mini each", "each of a batch, by one launcher", _EACH, MB),
+            *_peers("loop-each", *_ENGINES, unit=MB),
+        ),
+    ),
+)

@@ -1,0 +1,261 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a task asks for, in canonical form: frozen values that compare equal when they mean the same.
+
+These classes are written into records, so their annotations must be evaluable on Python 3.9 (`Optional[X]`, not
+`X | None`), and a new field needs a default.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Optional
+
+
+@dataclass(frozen=True)
+class Healthcheck:
+    """A health check as Docker writes it: `test` begins with NONE, CMD or CMD-SHELL, times are nanoseconds.
+
+    Empty and 0 mean "not given".
+    """
+
+    test: tuple[str, ...] = ()
+    interval: int = 0
+    timeout: int = 0
+    start_period: int = 0
+    start_interval: int = 0
+    retries: int = 0
+
+    def show(self) -> str:
+        """`CMD-SHELL true, interval 1.5s, retries 2`."""
+        times = ("interval", "timeout", "start_period", "start_interval")
+        given = [f"{name} {getattr(self, name) / 10**9:g}s" for name in times if getattr(self, name)]
+        return ", ".join([" ".join(self.test), *given, *([f"retries {self.retries}"] if self.retries else [])])
+
+
+@dataclass(frozen=True)
+class ImageConfig:
+    """The part of an OCI image's config that a container inherits. `None` and empty mean "not given"."""
+
+    command: Optional[tuple[str, ...]] = None
+    entrypoint: Optional[tuple[str, ...]] = None
+    env: dict[str, str] = field(default_factory=dict)
+    working_dir: str = ""
+    user: str = ""
+    labels: dict[str, str] = field(default_factory=dict)
+    exposed_ports: tuple[str, ...] = ()
+    volumes: tuple[str, ...] = ()
+    stop_signal: str = ""
+    healthcheck: Optional[Healthcheck] = None
+
+
+@dataclass(frozen=True)
+class NetworkSpec:
+    """A network. `subnet` and `gateway` empty: chosen when it is created, and then kept."""
+
+    name: str
+    driver: str = "bridge"
+    subnet: str = ""
+    gateway: str = ""
+    internal: bool = False
+    mtu: int = 0
+    labels: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, order=True)
+class PublishedPort:
+    """One published port. `host_ip` empty: every IPv4 address of the host, 127.0.0.1 among them.
+
+    `host_port` 0 is any free one; with `host_last` it is a free one of the range from the one to the other.
+    """
+
+    host_port: int
+    container_port: int
+    protocol: str = "tcp"
+    host_ip: str = ""
+    host_last: int = 0
+
+    @property
+    def chosen(self) -> bool:
+        """Whether the port of the host is found when the container starts."""
+        return not self.host_port or bool(self.host_last)
+
+    def show(self) -> str:
+        """`127.0.0.1:8080->80/tcp`, `8000-8010->80/tcp`, `any->80/tcp`."""
+        host = str(self.host_port or "any") + (f"-{self.host_last}" if self.host_last else "")
+        return (f"{self.host_ip}:" if self.host_ip else "") + f"{host}->{self.container_port}/{self.protocol}"
+
+
+@dataclass(frozen=True)
+class VolumeSpec:
+    """A volume: a directory that outlives the containers that use it."""
+
+    name: str
+    driver: str = "local"
+    labels: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Mount:
+    """A bind mount (`source` is a path), a volume (`source` is its name) or a tmpfs (`options` are its own).
+
+    A volume without a source is anonymous: it gets a name when the container is made. `labels` are those of a volume
+    that is made on demand, `subpath` is a directory inside of it, and `no_copy` leaves it empty. `create` has the
+    source of a bind mount made when it is missing.
+    """
+
+    target: str
+    source: str
+    read_only: bool = False
+    kind: str = "bind"
+    propagation: str = "rprivate"
+    options: tuple[str, ...] = ()
+    no_copy: bool = False
+    subpath: str = ""
+    create: bool = False
+    labels: dict[str, str] = field(default_factory=dict)
+
+    def show(self) -> str:
+        """As in `volumes`: `src:/dst:ro`."""
+        return (f"{self.source}:" if self.source else "") + self.target + (":ro" if self.read_only else "")
+
+
+@dataclass(frozen=True)
+class Inherited:
+    """Another container whose mounts a container has as well (`volumes_from`)."""
+
+    container: str
+    read_only: bool = False
+
+
+@dataclass(frozen=True)
+class Secret:
+    """A file that is kept in memory. Its content is in no specification; `src` is a file on the host that has it."""
+
+    name: str
+    target: str
+    src: str = ""
+    uid: int = 0
+    gid: int = 0
+    mode: int = 0o444
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Resource limits; 0 and empty mean none. `memory_swap` is memory and swap together, -1 for no limit.
+
+    `cpu_quota` and `cpu_period` are microseconds, `memory_swappiness` is -1 when the host decides, and the rates are
+    bytes or operations a second by the path of a block device on the host.
+    """
+
+    memory: int = 0
+    memory_swap: int = 0
+    memory_reservation: int = 0
+    cpu_quota: int = 0
+    cpu_shares: int = 0
+    cpuset_cpus: str = ""
+    cpuset_mems: str = ""
+    pids_limit: int = 0
+    cpu_period: int = 0
+    memory_swappiness: int = -1
+    oom_kill_disable: bool = False
+    blkio_weight: int = 0
+    device_read_bps: dict[str, int] = field(default_factory=dict)
+    device_write_bps: dict[str, int] = field(default_factory=dict)
+    device_read_iops: dict[str, int] = field(default_factory=dict)
+    device_write_iops: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, order=True)
+class Ulimit:
+    """A resource limit of setrlimit(2), by its name without `RLIMIT_`, in lower case; -1 is no limit."""
+
+    name: str
+    soft: int
+    hard: int
+
+
+@dataclass(frozen=True)
+class Attachment:
+    """A container's place in a network. `ipv4_address` empty: any free one; `mac_address` empty: made from it.
+
+    The default route leads into the network of the highest `gw_priority`; of several, the first.
+    """
+
+    name: str
+    ipv4_address: str = ""
+    aliases: tuple[str, ...] = ()
+    mac_address: str = ""
+    gw_priority: int = 0
+
+
+@dataclass(frozen=True, order=True)
+class Device:
+    """A device of the host, or a directory of them, that the container has at `path`; access is some of `rwm`."""
+
+    path: str
+    source: str
+    access: str = "rwm"
+
+
+@dataclass(frozen=True)
+class ContainerSpec:
+    """A container as asked for. `None` means "not given": the image decides, and nothing is compared.
+
+    The modes name namespaces: `host`, `container:NAME`, or empty for the container's own. `seccomp` is `default`,
+    `unconfined`, or the text of a profile.
+    """
+
+    name: str
+    image: str = ""
+    command: Optional[tuple[str, ...]] = None
+    entrypoint: Optional[tuple[str, ...]] = None
+    env: dict[str, str] = field(default_factory=dict)
+    working_dir: str = ""
+    user: str = ""
+    groups: tuple[str, ...] = ()
+    hostname: str = ""
+    domainname: str = ""
+    mounts: tuple[Mount, ...] = ()
+    limits: Limits = Limits()
+    networks: tuple[Attachment, ...] = ()
+    ports: tuple[PublishedPort, ...] = ()
+    labels: dict[str, str] = field(default_factory=dict)
+    cap_add: tuple[str, ...] = ()
+    cap_drop: tuple[str, ...] = ()
+    privileged: bool = False
+    read_only: bool = False
+    no_new_privs: bool = False
+    seccomp: str = "default"
+    sysctls: dict[str, str] = field(default_factory=dict)
+    ulimits: tuple[Ulimit, ...] = ()
+    shm_size: int = 0
+    oom_score_adj: int = 0
+    dns_servers: tuple[str, ...] = ()
+    dns_search_domains: tuple[str, ...] = ()
+    dns_opts: tuple[str, ...] = ()
+    etc_hosts: dict[str, str] = field(default_factory=dict)
+    restart_policy: str = "no"
+    restart_retries: int = 0
+    log_max_size: int = 0
+    log_max_files: int = 0
+    stop_signal: str = ""
+    stop_timeout: int = 10
+    tty: bool = False
+    interactive: bool = False
+    init: bool = False
+    volumes_from: tuple[Inherited, ...] = ()
+    secrets: tuple[Secret, ...] = ()
+    network_mode: str = ""
+    pid_mode: str = ""
+    ipc_mode: str = ""
+    uts: str = ""
+    cgroupns_mode: str = ""
+    userns_mode: str = ""
+    cgroup_parent: str = ""
+    devices: tuple[Device, ...] = ()
+    device_cgroup_rules: tuple[str, ...] = ()
+    apparmor: str = ""
+    exposed_ports: tuple[str, ...] = ()
+    publish_all_ports: bool = False
+    healthcheck: Optional[Healthcheck] = None
+    auto_remove: bool = False

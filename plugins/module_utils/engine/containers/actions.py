@@ -1,0 +1,334 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The steps of a container's plan, each done once and taken back when a later one fails. The only writer.
+
+Every step can be run again after a crash in its middle. Taking back needs two verbs only: a container that is new is
+removed whole, one that was there before is put back to rest.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Optional
+
+from ...core.errors import MiniError, NotFound
+from ...core.names import new_id
+from ...core.paths import Paths
+from ...core.plan import Action, Step
+from ...core.specs import ContainerSpec, Mount
+from ...image.store import ImageStore, StoredImage
+from ...linux.files import make_private_dir, remove_tree, write_atomic
+from ...runtime import state
+from ...runtime.restart import STOP_FILE
+from .. import runtime
+from ..networks import attach
+from ..networks.actions import actions as network_actions
+from ..records import names_in, save
+from . import (
+    afterwards,
+    bundle,
+    hosts,
+    namespaces,
+    ports,
+    publishing,
+    secrets,
+    stopping,
+    storage,
+    users,
+    waiting,
+    watching,
+)
+from .plan import start_steps
+from .record import STARTED, STOPPED, ContainerRecord, behind, find, id_of, whole
+from .wiring import Wiring
+
+
+class Actions:
+    """What the steps of one container share: its lock, and its record, which changes as they go."""
+
+    def __init__(self, paths: Paths, name: str, lock: int, contents: Mapping[str, bytes]) -> None:
+        self.paths = paths
+        self.name = name
+        self.lock = lock
+        self.contents: Optional[Mapping[str, bytes]] = contents
+        self._before: Optional[tuple[ContainerRecord, dict[str, bytes]]] = None
+        self._record: Optional[ContainerRecord] = None
+
+    def table(self) -> Mapping[str, Action]:
+        """Step name → action; the networks' own repairs among them."""
+        return {
+            **network_actions(self.paths),
+            **Wiring(self.paths, lambda: self.record, self._save).table(),
+            "sweep": Action(self.sweep),
+            "reserve-name": Action(self.reserve_name, self.take_back_new),
+            "make-directories": Action(self.make_directories),
+            "make-volume": Action(self.make_volume),
+            "make-mountpoint": Action(self.make_mountpoint),
+            "write-secrets": Action(self.write_secrets, self.give_secrets_back),
+            "write-record": Action(self.write_record),
+            "join-namespaces": Action(self.join_namespaces, self.rest),
+            "make-shm": Action(self.make_shm, self.rest),
+            "make-userns": Action(self.make_userns, self.rest),
+            "make-netns": Action(self.make_netns, self.rest),
+            "write-bundle": Action(self.write_bundle),
+            "write-hosts": Action(self.write_hosts),
+            "start": Action(self.start, self.rest),
+            "adopt": Action(self.adopt),
+            "reload": Action(self.reload),
+            "pause": Action(self.pause),
+            "unpause": Action(self.unpause),
+            "wait-healthy": Action(self.wait_healthy),
+            "stop": Action(self.stop, self.bring_back),
+            "set-aside": Action(self.set_aside, self.restore),
+            "restore": Action(self.restore),
+            "discard": Action(self.discard),
+            "remove": Action(self.remove),
+        }
+
+    @property
+    def record(self) -> ContainerRecord:
+        """The container's record, read when it is first needed."""
+        if self._record is None:
+            self._record = find(self.paths, self.name)
+        if self._record is None:
+            raise NotFound(f"container {self.name} has gone meanwhile", hint="run the task again")
+        return self._record
+
+    # making
+
+    def reserve_name(self, step: Step) -> None:
+        """The name first: whatever comes after can be found, and removed, by it.
+
+        Under the store's lock: an image goes only when no container's record says that it is used.
+        """
+        store = ImageStore(self.paths)
+        with store.locked():
+            mounts = storage.named(step.detail["mounts"])
+            self._reserve(step.detail["spec"], store.resolve(step.detail["image"].id), mounts)
+
+    def _reserve(self, spec: ContainerSpec, image: StoredImage, mounts: tuple[Mount, ...]) -> None:
+        old = whole(self.paths, behind(self.paths.name_aside(self.name)))
+        self._record = ContainerRecord(
+            id=new_id(),
+            name=self.name,
+            created=state.now(),
+            spec=spec,
+            image_id=image.id,
+            layers=tuple(image.layers),
+            image_config=image.config,
+            mounts=mounts,
+            userns=users.free_range(self.paths) if spec.userns_mode else 0,
+            host_ports=old.host_ports if old else {},
+        )
+        make_private_dir(self.paths.names)
+        make_private_dir(self.paths.containers)
+        os.symlink(os.path.join("..", "container", self.record.id), self.paths.name(self.name))
+        save(self.record, self.paths.container_record(self.record.id))
+
+    def take_back_new(self, step: Step) -> None:
+        """A container that never came to be leaves nothing."""
+        container_id = id_of(self.paths, self.name)
+        if container_id:
+            self.purge(container_id, volumes=True)
+        self._record = None
+
+    def make_directories(self, step: Step) -> None:
+        """The container's own layer, the overlay's work directory, the place to mount them."""
+        for name, mode in (("upper", 0o755), ("work", 0o700), ("rootfs", 0o755)):
+            path = self.paths.container(self.record.id, name)
+            os.makedirs(path, exist_ok=True)
+            os.chmod(path, mode)
+
+    def make_volume(self, step: Step) -> None:
+        """A volume on demand, with the image's content while it has none. A named one outlives the container."""
+        (mount,) = (mount for mount in self.record.mounts if mount.target == step.detail["target"])
+        storage.make(self.paths, self.record, mount)
+
+    def make_mountpoint(self, step: Step) -> None:
+        """The source of a bind mount, on the host."""
+        os.makedirs(step.target, mode=0o755, exist_ok=True)
+
+    def write_record(self, step: Step) -> None:
+        """From here on the container is defined."""
+        spec = step.detail.get("spec", self.record.spec)
+        self._save(replace(self.record, spec=spec, complete=True, wanted=step.detail.get("wanted", self.record.wanted)))
+
+    def _save(self, record: ContainerRecord) -> None:
+        save(record, self.paths.container_record(record.id))
+        self._record = record
+
+    # starting
+
+    def make_netns(self, step: Step) -> None:
+        """Pinned below /run, so that it is complete before the process and stays when that restarts."""
+        make_private_dir(self.paths.run(self.record.id))
+        namespaces.make_network(self.paths, self.record)
+        attach.create_netns(self.paths.netns(self.record.id))
+
+    def join_namespaces(self, step: Step) -> None:
+        """Those of other containers."""
+        namespaces.join(self.paths, self.record)
+
+    def make_userns(self, step: Step) -> None:
+        """Users of its own, to whom its network will belong."""
+        namespaces.make_users(self.paths, self.record)
+
+    def make_shm(self, step: Step) -> None:
+        """Memory that others may share."""
+        namespaces.make_shm(self.paths, self.record)
+
+    def write_hosts(self, step: Step) -> None:
+        """The container's files in /etc, and those of the others in its networks."""
+        hosts.write(self.paths, self.record)
+        hosts.tell_peers(self.paths, self.record.networks, but=self.record.id)
+
+    def write_bundle(self, step: Step) -> None:
+        """What the runtime is told."""
+        hosts.write(self.paths, self.record)
+        layers = [self.paths.layer(chain_id) for chain_id in self.record.layers]
+        record = replace(self.record, spec=step.detail.get("spec", self.record.spec))
+        config = bundle.build(self.paths, record, layers, afterwards.command(self.paths, record.id, record.spec))
+        path = self.paths.container(self.record.id, "config.json")
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self.paths.exit(self.record.id))
+        write_atomic(path, json.dumps(config, indent=1).encode())
+
+    def write_secrets(self, step: Step) -> None:
+        """Into memory; what is remembered of them is a digest."""
+        self._before = (self.record, secrets.in_memory(self.paths, self.record))
+        self._save(secrets.write(self.paths, self.record, self.contents))
+
+    def give_secrets_back(self, step: Step) -> None:
+        """The contents that were there before."""
+        if self._before is not None and self._before[1]:
+            self._save(secrets.write(self.paths, *self._before))
+
+    def start(self, step: Step) -> None:
+        """Run the first process, and tell the others in its networks where it is."""
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self.paths.run(self.record.id, STOP_FILE))
+        (failed,) = runtime.start(self.paths, [self.record.id], [self.lock])
+        if failed:
+            failed.message = f"cannot start {self.name}: {failed.message}"
+            raise failed
+        self._want(STARTED)
+        hosts.tell_peers(self.paths, self.record.networks, but=self.record.id)
+
+    def adopt(self, step: Step) -> None:
+        """Watch again over a container whose monitor is dead."""
+        watching.adopt(self.paths, self.record, self.lock)
+
+    def reload(self, step: Step) -> None:
+        """The monitor goes by the new bundle when this returns."""
+        watching.reload(self.paths, self.record)
+
+    def pause(self, step: Step) -> None:
+        """Stop all processes where they are."""
+        watching.freeze(self.record, frozen=True)
+
+    def unpause(self, step: Step) -> None:
+        """Let them go on."""
+        watching.freeze(self.record, frozen=False)
+
+    def wait_healthy(self, step: Step) -> None:
+        """Only then is the container worth replacing another one."""
+        waiting.wait_healthy(self.paths, self.record, step.detail["timeout"])
+
+    def _want(self, wanted: str) -> None:
+        if self.record.wanted != wanted:
+            self._save(replace(self.record, wanted=wanted))
+
+    # stopping and removing
+
+    def stop(self, step: Step) -> None:
+        """Signal, wait, kill: the process is gone when this returns."""
+        kill = bool(step.detail.get("kill"))
+        stopping.end(self.paths, self.record, kill=kill, kill_signal=step.detail.get("kill_signal", ""))
+        if not step.detail.get("keep_network"):
+            self.release_network(self.record.id, self.record)
+        if step.detail.get("for_good"):
+            self._want(STOPPED)
+
+    def bring_back(self, step: Step) -> None:
+        """Start again what was stopped only to be replaced, or to be given new secrets."""
+        if step.detail.get("bring_back"):
+            self._record = None
+            self.contents = None  # it is to have the secrets that it had
+            table = self.table()
+            for again in start_steps(self.record.spec, self.record.image_config):
+                table[again.name].do(again)
+
+    def set_aside(self, step: Step) -> None:
+        """The name is free for the new container; the old one is found by another."""
+        os.rename(self.paths.name(self.name), self.paths.name_aside(self.name))
+        self._record = None
+
+    def restore(self, step: Step) -> None:
+        """Put the old container back in its place, with its addresses."""
+        with contextlib.suppress(FileNotFoundError):
+            os.rename(self.paths.name_aside(self.name), self.paths.name(self.name))
+        self._record = None
+        for name, endpoint in self.record.networks.items():
+            attach.lease(self.paths, attach.load(self.paths, name), self.record.id, endpoint.ipv4)
+
+    def discard(self, step: Step) -> None:
+        """Remove the container that has been replaced. What cannot be removed now is in the plan of the next run."""
+        replaced = behind(self.paths.name_aside(self.name))
+        with contextlib.suppress(MiniError, OSError):
+            if replaced:
+                self.purge(replaced, volumes=step.detail["volumes"])
+
+    def rest(self, step: Step) -> None:
+        """Take back a start: nothing runs, nothing is published."""
+        stopping.end(self.paths, self.record, kill=True)
+        self.release_network(self.record.id, self.record)
+
+    def release_network(self, container_id: str, record: Optional[ContainerRecord]) -> None:
+        """Rules, interfaces (they go with their namespace), port claims, what is shared. Addresses stay.
+
+        The namespace goes after the rules: without it there are none.
+        """
+        netns = self.paths.netns(container_id)
+        published = publishing.of(record) if record else ()
+        if attach.netns_exists(netns) and (record is None or published):
+            attach.unpublish(self.paths, container_id)
+        attach.delete_netns(netns)
+        namespaces.release(self.paths, container_id)
+        ports.release(self.paths, container_id, published)
+
+    def sweep(self, step: Step) -> None:
+        """Remove what a crash left."""
+        self.purge(step.detail["id"], volumes=True)
+        self._record = None
+
+    def remove(self, step: Step) -> None:
+        """Remove the container; named volumes stay."""
+        self.purge(self.record.id, volumes=step.detail["volumes"])
+        self._record = None
+
+    def purge(self, container_id: str, *, volumes: bool) -> None:
+        """Everything of a container, even if its record cannot be read. The name goes last, so it can be repeated.
+
+        With `volumes` also those that nobody named.
+        """
+        record = None
+        with contextlib.suppress(MiniError):
+            record = find(self.paths, container_id)
+        stopping.kill_all(self.paths, container_id, record.spec.cgroup_parent if record else "")
+        self.release_network(container_id, record)
+        for network in record.networks if record else names_in(self.paths.networks):
+            attach.release(self.paths, network, container_id)
+        if record and volumes:
+            storage.drop(self.paths, record)
+        secrets.forget(self.paths, container_id)
+        remove_tree(self.paths.run(container_id))
+        remove_tree(self.paths.container(container_id))
+        name = record.name if record else self.name
+        for link in (self.paths.name(name), self.paths.name_aside(name)):
+            if behind(link) == container_id:
+                os.unlink(link)
+        if record:
+            hosts.tell_peers(self.paths, record.networks)

@@ -1,0 +1,191 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What there is of a container: our record, and what the kernel says. Reads only."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Optional
+
+from ...core.errors import MiniError
+from ...core.paths import Paths
+from ...core.plan import Plan
+from ...core.specs import ContainerSpec, Inherited, Mount
+from ...image.store import ImageStore, StoredImage
+from ...linux.cgroups.detect import open_cgroup
+from ...runtime import state
+from ..networks import attach
+from . import devices, firstborn, hosts, namespaces, secrets, vitals
+from .bundle import cgroup_path, resources
+from .ending import last_run
+from .living import live_process, restarting
+from .publishing import published
+from .record import ContainerRecord, behind, id_of, whole
+from .rewiring import routes
+from .sharing import joined
+
+RUNNING = "running"
+EXITED = "exited"
+CREATED = "created"
+ABSENT = "absent"
+
+
+@dataclass(frozen=True)
+class Observation:
+    """One container as it is. `half_made` is the id of one whose making or removal was cut short, `replaced` that of
+    one which was set aside for it; with `restore` the latter is the one to go on with.
+
+    `missing` are the things outside it that the task counts on and that are not there: networks, bind sources,
+    devices. `peers_down` are the containers to join that do not run; `severed` says which of the namespaces that it has
+    joined are others by now.
+    `inherited` are the mounts of the containers in `volumes_from`. `changed_secrets` are those whose content is another
+    one than when they were written, `lost_secrets` those that are not there any more.
+    """
+
+    status: str = ABSENT
+    record: Optional[ContainerRecord] = None
+    half_made: str = ""
+    replaced: str = ""
+    restore: bool = False
+    image: Optional[StoredImage] = None
+    state: dict[str, Any] = field(default_factory=dict)
+    limit_drift: tuple[str, ...] = ()
+    lost_networks: tuple[str, ...] = ()
+    lost_ports: tuple[str, ...] = ()
+    lost_files: tuple[str, ...] = ()
+    severed: tuple[str, ...] = ()
+    peers_down: tuple[str, ...] = ()
+    vitals: vitals.Vitals = vitals.Vitals()
+    network_repair: Plan = Plan()
+    missing: tuple[str, ...] = ()
+    inherited: tuple[Mount, ...] = ()
+    changed_secrets: tuple[str, ...] = ()
+    lost_secrets: tuple[str, ...] = ()
+
+    @property
+    def running(self) -> bool:
+        """Whether the container's first process runs."""
+        return self.status == RUNNING
+
+
+def observe(paths: Paths, asked: ContainerSpec, contents: Optional[Mapping[str, bytes]] = None) -> Observation:
+    """Look at the container that is asked for, and at what a new one would need. `contents` are those of secrets."""
+    around = Observation(
+        image=_image(paths, asked.image),
+        missing=tuple(_missing(paths, asked)),
+        peers_down=tuple(_peers_down(paths, asked)),
+    )
+    around = replace(around, **_names(paths, asked.name))
+    record = around.record
+    names = dict.fromkeys([*(record.networks if record else ()), *(entry.name for entry in asked.networks)])
+    rules = attach.rules_present() if names else None
+    repair = attach.repair_plan(paths, _known(paths, names), rules) if names else Plan()
+    inherited = _inherited(paths, asked.volumes_from or (record.spec.volumes_from if record else ()))
+    around = replace(around, network_repair=repair, inherited=inherited)
+    if record is None:
+        return around
+    if record.spec.secrets and asked.secrets:
+        changed, lost = secrets.changed(record, contents or {}), secrets.lost(paths, record, contents or {})
+        around = replace(around, changed_secrets=changed, lost_secrets=lost)
+    if not asked.image:
+        around = replace(around, image=_image(paths, record.spec.image))
+    found = last_run(paths, record)
+    seen = replace(around, state=found)
+    if live_process(found) is None and not restarting(found):
+        return replace(seen, status=EXITED if found else CREATED)
+    return _observe_running(paths, record, seen, rules)
+
+
+def _names(paths: Paths, name: str) -> dict[str, Any]:
+    """Whom the name means; who is half made; who was set aside by a replacement that was cut short."""
+    current = id_of(paths, name)
+    aside = behind(paths.name_aside(name))
+    record = whole(paths, current)
+    found: dict[str, Any] = {"record": record, "half_made": current if current and record is None else ""}
+    if record is None and aside:
+        return {**found, "record": whole(paths, aside), "replaced": aside, "restore": True}
+    return {**found, "replaced": aside or ""}
+
+
+def _image(paths: Paths, reference: str) -> Optional[StoredImage]:
+    return ImageStore(paths).find(reference) if reference else None
+
+
+def _missing(paths: Paths, asked: ContainerSpec) -> list[str]:
+    """One sentence for each thing that is not there."""
+    names = [entry.name for entry in asked.networks]
+    known = _known(paths, names)
+    absent = [f"network {name} does not exist" for name in names if name not in known]
+    binds = [mount.source for mount in asked.mounts if mount.kind == "bind" and not mount.create]
+    files = [secret.src for secret in asked.secrets if secret.src]
+    others = [entry.container for entry in asked.volumes_from]
+    return [
+        *absent,
+        *(f"the bind source {path} does not exist" for path in binds if not os.path.exists(path)),
+        *(f"the file {path} of a secret does not exist" for path in files if not os.path.isfile(path)),
+        *(f"container {name} of volumes_from does not exist" for name in others if not id_of(paths, name)),
+        *devices.lacking(asked),
+        *firstborn.lacking(asked),
+    ]
+
+
+def _inherited(paths: Paths, others: Iterable[Inherited]) -> tuple[Mount, ...]:
+    """What the containers have mounted that others can have as well: everything that is not in memory."""
+    found = []
+    for entry in others:
+        record = whole(paths, id_of(paths, entry.container))
+        for mount in record.all_mounts() if record else ():
+            if mount.kind != "tmpfs":
+                found.append(replace(mount, read_only=mount.read_only or entry.read_only, no_copy=True))
+    return tuple(found)
+
+
+def _peers_down(paths: Paths, asked: ContainerSpec) -> list[str]:
+    found = []
+    for name in dict.fromkeys(joined(asked).values()):
+        other = whole(paths, id_of(paths, name))
+        if other is None or live_process(state.read(paths.run_state(other.id))) is None:
+            found.append(name)
+    return found
+
+
+def _known(paths: Paths, names: Iterable[str]) -> list[str]:
+    return [name for name in names if os.path.exists(paths.network_record(name))]
+
+
+def _observe_running(
+    paths: Paths, record: ContainerRecord, seen: Observation, rules: Optional[attach.Present]
+) -> Observation:
+    cgroup = open_cgroup(cgroup_path(record.id, record.spec.cgroup_parent))
+    return replace(
+        seen,
+        status=RUNNING,
+        vitals=vitals.look(paths, record.id, seen.state, cgroup),
+        limit_drift=tuple(cgroup.drift(resources(record.spec))),
+        lost_networks=tuple(_lost_networks(paths, record)),
+        lost_ports=tuple(attach.published(paths, record.id, published(record), rules)) if rules else (),
+        lost_files=tuple(hosts.stale(paths, record)),
+        severed=tuple(namespaces.severed(paths, record)),
+    )
+
+
+def _lost_networks(paths: Paths, record: ContainerRecord) -> list[str]:
+    """The networks whose interface is gone, from the host or from the container."""
+    lost = []
+    preferred = routes(record.spec.networks)
+    for name, endpoint in record.networks.items():
+        try:
+            network = attach.load(paths, name)
+            plug = attach.Plug(endpoint.ipv4, endpoint.index, *preferred.get(name, ()))
+            if attach.connected(paths, network, record.id, paths.netns(record.id), plug):
+                continue
+        except MiniError:
+            pass
+        lost.append(name)
+    return lost
+
+
+def log_path(paths: Paths, container_id: str) -> str:
+    """The container's log."""
+    return os.path.join(paths.container(container_id), "log")

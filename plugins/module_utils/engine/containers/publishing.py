@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which ports a container publishes: those that its task lists, and with `publish_all_ports` all that are exposed.
+
+A port of the host that is chosen stays the container's: the record remembers it, and only when somebody else has it at
+the next start is another one chosen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from ...core.specs import ContainerSpec, ImageConfig, PublishedPort
+from .record import ContainerRecord
+
+
+def wanted(spec: ContainerSpec, image: ImageConfig) -> tuple[PublishedPort, ...]:
+    """The ports as asked for; those whose port of the host is to be chosen are marked so."""
+    if not spec.publish_all_ports:
+        return spec.ports
+    listed = {(port.container_port, port.protocol) for port in spec.ports}
+    exposed = [_exposed(text) for text in sorted({*spec.exposed_ports, *image.exposed_ports})]
+    more = [PublishedPort(0, *port) for port in exposed if port not in listed and port[1] in ("tcp", "udp")]
+    return tuple(sorted((*spec.ports, *more)))
+
+
+def _exposed(text: str) -> tuple[int, str]:
+    port, _slash, protocol = text.partition("/")
+    return int(port), protocol or "tcp"
+
+
+def assigned(ports: tuple[PublishedPort, ...], chosen: Mapping[str, int]) -> tuple[PublishedPort, ...]:
+    """The same ports with the choices that were made; those that wait for theirs are left out."""
+    found = []
+    for port in ports:
+        if not port.chosen:
+            found.append(port)
+        elif chosen.get(port.show()):
+            found.append(replace(port, host_port=chosen[port.show()], host_last=0))
+    return tuple(found)
+
+
+def published(record: ContainerRecord) -> list[tuple[PublishedPort, str]]:
+    """Each published port with the address it leads to: that in the first network."""
+    first = [endpoint.ipv4 for _network, endpoint in record.endpoints()[:1]]
+    return [(port, ip) for port in of(record) for ip in first]
+
+
+def of(record: ContainerRecord) -> tuple[PublishedPort, ...]:
+    """The container's ports, as they are on the host."""
+    return assigned(wanted(record.spec, record.image_config), record.host_ports)

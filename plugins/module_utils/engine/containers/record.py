@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is remembered of a container between tasks. Whether it runs is not: only the kernel knows that."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Optional
+
+from ...core.errors import CorruptRecord
+from ...core.paths import Paths
+from ...core.specs import ContainerSpec, ImageConfig, Mount
+from ..records import load, names_in
+
+STARTED = "started"
+STOPPED = "stopped"
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """A container's address in one network, its own until it leaves; inside, the interface is `eth<index>`."""
+
+    ipv4: str
+    index: int = 0
+
+
+@dataclass(frozen=True)
+class ContainerRecord:
+    """A container that is defined, running or not.
+
+    `mounts` are those of its specification, of `volumes_from` and of the image, every volume with its name.
+    `secrets` are digests of their contents, made with `secret_key`: enough to see that one has changed.
+    `userns` is the first of its own range of user and group ids, 0 for none.
+    `host_ports` are the choices for published ports that are to be chosen.
+    `wanted` is what somebody last did with it by a task, `STARTED` or `STOPPED`; empty when it was never started. With
+    the restart policy it says what happens at boot.
+    """
+
+    id: str
+    name: str
+    created: str
+    spec: ContainerSpec
+    image_id: str
+    layers: tuple[str, ...] = ()
+    image_config: ImageConfig = ImageConfig()
+    networks: dict[str, Endpoint] = field(default_factory=dict)
+    userns: int = 0
+    host_ports: dict[str, int] = field(default_factory=dict)
+    complete: bool = False
+    mounts: tuple[Mount, ...] = ()
+    secrets: dict[str, str] = field(default_factory=dict)
+    secret_key: str = ""
+    wanted: str = ""
+
+    def all_mounts(self) -> tuple[Mount, ...]:
+        """All mounts. Records of the first version have no others than those of the specification."""
+        return self.mounts or self.spec.mounts
+
+    def endpoints(self) -> list[tuple[str, Endpoint]]:
+        """Networks and addresses in the order of the task: a JSON object has none."""
+        order = {entry.name: position for position, entry in enumerate(self.spec.networks)}
+        return sorted(self.networks.items(), key=lambda item: (order.get(item[0], len(order)), item[1].index))
+
+
+def find(paths: Paths, name: str) -> Optional[ContainerRecord]:
+    """The record of the container called `name`, or whose id it is (12 digits or more); None when there is none."""
+    container_id = id_of(paths, name)
+    return None if container_id is None else load(ContainerRecord, paths.container_record(container_id))
+
+
+def id_of(paths: Paths, name: str) -> Optional[str]:
+    """The id behind a name, from the name's symbolic link; ids and their beginnings stand for themselves."""
+    if "/" in name or "\0" in name:
+        return None
+    named = behind(paths.name(name))
+    if named:
+        return named
+    if len(name) >= 12 and all(digit in "0123456789abcdef" for digit in name):
+        return next((known for known in names_in(paths.containers) if known.startswith(name)), None)
+    return None
+
+
+def behind(link: str) -> Optional[str]:
+    """The id that a name's link leads to."""
+    try:
+        return os.path.basename(os.readlink(link))
+    except OSError:
+        return None
+
+
+def whole(paths: Paths, container_id: Optional[str]) -> Optional[ContainerRecord]:
+    """The record of a container that was completely made; None for wrecks and for none."""
+    try:
+        record = load(ContainerRecord, paths.container_record(container_id)) if container_id else None
+    except CorruptRecord:
+        return None
+    return record if record is not None and record.complete else None
+
+
+def every(paths: Paths, ids: Optional[Iterable[str]] = None) -> Iterator[ContainerRecord]:
+    """All readable records, or those of `ids`; one that cannot be read does not hide the others."""
+    for container_id in names_in(paths.containers) if ids is None else sorted(ids):
+        record = whole(paths, container_id)
+        if record is not None:
+            yield record

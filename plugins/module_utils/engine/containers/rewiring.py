@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Networks joined, left and changed: what that takes of a container that may be running. Pure.
+
+The networks wanted are compared with the places that the container really has, not with those of its last task, so
+that a change cut short in its middle is finished by the next run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Optional
+
+from ...core.plan import Step
+from ...core.specs import Attachment, ContainerSpec
+from .record import ContainerRecord
+
+
+class Route(NamedTuple):
+    """How a network's default route is preferred: the lower metric wins (ip-route(8))."""
+
+    metric: int
+    mac_address: str
+
+
+def routes(networks: Sequence[Attachment]) -> dict[str, Route]:
+    """By `gw_priority`, the highest first, and where that is equal in the task's order."""
+    ranked = sorted(networks, key=lambda entry: -entry.gw_priority)
+    return {entry.name: Route(metric, entry.mac_address) for metric, entry in enumerate(ranked)}
+
+
+def changed(record: ContainerRecord, wanted: ContainerSpec) -> dict[str, str]:
+    """The networks whose cable cannot stay as it is, and why; those that are left among them."""
+    before, after = routes(record.spec.networks), routes(wanted.networks)
+    found = {name: "no longer asked for" for name in record.networks if name not in after}
+    for entry in wanted.networks:
+        endpoint = record.networks.get(entry.name)
+        if endpoint is None:
+            found[entry.name] = "asked for now"
+        elif entry.ipv4_address not in ("", endpoint.ipv4):
+            found[entry.name] = f"{endpoint.ipv4} → {entry.ipv4_address}"
+        elif before.get(entry.name) != after[entry.name]:
+            found[entry.name] = _other_route(before.get(entry.name), after[entry.name])
+    return found
+
+
+def _other_route(before: Optional[Route], after: Route) -> str:
+    if before and before.mac_address != after.mac_address:
+        return f"mac_address: {before.mac_address or 'its own'} → {after.mac_address or 'its own'}"
+    return "its default route gets another rank"
+
+
+def steps(record: ContainerRecord, wanted: ContainerSpec, *, running: bool) -> list[Step]:
+    """New addresses first: when one cannot be had, nothing has been touched yet."""
+    reasons = changed(record, wanted)
+    kept = {entry.name: entry for entry in wanted.networks}
+    name = wanted.name
+    found = []
+    for network, reason in reasons.items():
+        endpoint = record.networks.get(network)
+        if network in kept and (endpoint is None or kept[network].ipv4_address not in ("", endpoint.ipv4)):
+            detail: dict[str, Any] = {"spec": wanted, "before": endpoint}
+            found.append(Step("lease-address", network, f"for {name}: {reason}", detail=detail))
+    for network, reason in reasons.items():
+        if network in record.networks and (running or network not in kept):
+            detail = {"leave": network not in kept, "before": record.networks[network], "running": running}
+            found.append(Step("disconnect", network, f"{name}: {reason}", detail=detail))
+    if running:
+        there = [network for network in reasons if network in kept]
+        found += [
+            Step("connect", network, f"for {name}: {reasons[network]}", detail={"spec": wanted}) for network in there
+        ]
+    return found

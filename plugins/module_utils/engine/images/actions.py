@@ -1,0 +1,206 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How each step of an image's plan is done, and taken back.
+
+Unpacking takes as long as it takes and is done without a lock, in a workspace of its own; the lock of the store is
+held only while finished things are put in their places.
+"""
+
+from __future__ import annotations
+
+import datetime
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Optional
+
+from ...core.errors import BadImage, StepFailed
+from ...core.paths import Paths
+from ...core.plan import Action, Step
+from ...image import archive
+from ...image.diff import Packed, pack
+from ...image.intake import NewLayer, take_in
+from ...image.manifest import MANIFEST, Descriptor, History
+from ...image.store import ImageStore, StoredImage
+from ...image.workspace import Workspace
+from ...image.writer import ImageWriter, image_document
+from . import commit, source
+from .observe import Observation, used
+from .source import Source
+from .spec import ImageSpec, overlay
+
+_ARCHIVES = ("oci-layout", "manifest.json")
+
+
+def actions(paths: Paths) -> Mapping[str, Action]:
+    """The steps of `plan_present` and `plan_absent`, by name."""
+    does = ImageActions(paths)
+    return {
+        "import": Action(does.import_, does.take_back),
+        "commit": Action(does.commit, does.take_back),
+        "configure": Action(does.configure, does.take_back),
+        "unpack": Action(does.unpack),
+        "export": Action(does.export),
+        "untag": Action(does.untag),
+        "sweep": Action(does.sweep),
+    }
+
+
+class ImageActions:
+    """The writer's steps for one task."""
+
+    def __init__(self, paths: Paths) -> None:
+        self.paths = paths
+        self.store = ImageStore(paths)
+        self.writer = ImageWriter(self.store)
+
+    def import_(self, step: Step) -> None:
+        """A tar or a directory becomes an image of one layer."""
+        wanted, seen = _told(step)
+        origin = _known(seen.source)
+        with Workspace(self.paths) as work:
+            layer, origin = _read(origin, work)
+            _refuse_archive(layer.directory, origin.path)
+            self._add(wanted, seen, layer, origin, base=None)
+
+    def commit(self, step: Step) -> None:
+        """A container's changes become a layer on those of its image."""
+        wanted, seen = _told(step)
+        origin, record = _known(seen.source), seen.container
+        if record is None:
+            raise BadImage(f"the container {wanted.from_container} has left meanwhile")
+        base = self.store.find(record.image_id)
+        if base is None:
+            raise BadImage(
+                f"the image of the container {record.name} is gone, so its layers cannot be part of another",
+                hint="import that image again",
+            )
+        skip = commit.left_out(record)
+        with Workspace(self.paths) as work:
+            digest = source.tree_digest(origin.path, skip)
+            layer = take_in(Packed(pack(origin.path, skip, overlay=True)), work, upper=bool(base.layers))
+            self._add(wanted, seen, layer, Source(origin.kind, origin.path, digest), base=base)
+
+    def configure(self, step: Step) -> None:
+        """Another configuration on the same layers."""
+        wanted, seen = _told(step)
+        image = seen.image
+        if image is None:
+            raise BadImage(f"the image {wanted.reference} has left meanwhile", hint="run the task again")
+        config = overlay(seen.base, wanted.config)
+        document = image_document(config, image.diff_ids, image.created, image.history, image)
+        with Workspace(self.paths), self.store.locked():
+            descriptor = self.writer.add(document, image.blobs)
+            self.writer.name(descriptor, str(wanted.reference), image.sources.get(str(wanted.reference), ""))
+
+    def unpack(self, step: Step) -> None:
+        """Layers that another tool brought, or that were deleted, from their blobs."""
+        _wanted, seen = _told(step)
+        if seen.image is not None:
+            with Workspace(self.paths) as work:
+                self.writer.restore_layers(seen.image, work)
+
+    def export(self, step: Step) -> None:
+        """The image as an archive."""
+        wanted, _seen = _told(step)
+        with self.store.locked():
+            image = self.store.resolve(str(wanted.reference))
+            archive.write(wanted.archive_path, self.store.layout, image, str(wanted.reference))
+
+    def untag(self, step: Step) -> None:
+        """Take the name away."""
+        wanted, _seen = _told(step)
+        with self.store.locked():
+            self.writer.untag(str(wanted.reference))
+
+    def sweep(self, step: Step) -> None:
+        """Remove what neither an image nor a container needs; nothing, when a container's needs cannot be read."""
+        with self.store.locked():
+            everyone = used(self.paths)
+            if everyone is not None:
+                ImageWriter(self.store, frozenset().union(*everyone.values())).sweep()
+
+    def take_back(self, step: Step) -> None:
+        """Let the name mean what it meant, and sweep what came with the failed step."""
+        wanted, seen = _told(step)
+        with self.store.locked():
+            if seen.image is None:
+                self.writer.untag(str(wanted.reference))
+            else:
+                self._name_again(wanted, seen.image)
+        self.sweep(step)
+
+    def _name_again(self, wanted: ImageSpec, image: StoredImage) -> None:
+        """Only if it is still there, which it is until the last step."""
+        with suppress(OSError):
+            length = os.stat(self.store.layout.blob(image.manifest_digest)).st_size
+            before = Descriptor(MANIFEST, image.manifest_digest, length)
+            self.writer.name(before, str(wanted.reference), image.sources.get(str(wanted.reference), ""))
+
+    def _add(
+        self, wanted: ImageSpec, seen: Observation, layer: NewLayer, origin: Source, base: Optional[StoredImage]
+    ) -> None:
+        """File a new layer, on those of `base`, as the image that the task asks for."""
+        created = _timestamp(layer.newest)
+        history = History(created, "commit" if base else "import")
+        below_ids, below_blobs, below_history = (base.diff_ids, base.blobs, base.history) if base else ((), (), ())
+        document = image_document(
+            overlay(seen.base, wanted.config), (*below_ids, layer.diff_id), created, (*below_history, history), base
+        )
+        with self.store.locked():
+            descriptor = self.writer.add(document, (*below_blobs, layer.descriptor), [layer])
+            self.writer.name(descriptor, str(wanted.reference), origin.encode())
+
+
+def _read(origin: Source, work: Workspace) -> tuple[NewLayer, Source]:
+    """The layer that the source holds. An error names the source: the reader below does not know it."""
+    try:
+        return _from_file(origin, work) if origin.kind == source.FILE else _from_tree(origin, work)
+    except BadImage as exc:
+        if origin.path not in exc.message:
+            exc.message = f"cannot make an image of {origin.path}: {exc.message}"
+            exc.path = exc.path or origin.path
+        raise
+    except OSError as exc:
+        raise StepFailed.from_os(f"make an image of {origin.path}", exc, step="import") from exc
+
+
+def _from_file(origin: Source, work: Workspace) -> tuple[NewLayer, Source]:
+    with open(origin.path, "rb", buffering=0) as handle:
+        before = source.stamp(os.fstat(handle.fileno()))
+        layer = take_in(handle, work)
+        if source.stamp(os.fstat(handle.fileno())) != before:
+            raise BadImage(f"{origin.path} was changed while it was read", hint="run the task again", path=origin.path)
+    return layer, Source(origin.kind, origin.path, layer.source, before)
+
+
+def _from_tree(origin: Source, work: Workspace) -> tuple[NewLayer, Source]:
+    digest = source.tree_digest(origin.path)
+    layer = take_in(Packed(pack(origin.path)), work)
+    return layer, Source(origin.kind, origin.path, digest)
+
+
+def _refuse_archive(directory: str, path: str) -> None:
+    """An archive of images is a tar, too, but not one of a root file system."""
+    names = set(os.listdir(directory))
+    if names & set(_ARCHIVES) and not names & {"bin", "sbin", "usr"}:
+        raise BadImage(
+            f"{path} is an archive of images, not the tar of a root file system",
+            hint="give what docker export makes, not docker save",
+            path=path,
+        )
+
+
+def _timestamp(time_ns: int) -> str:
+    """The newest time in a layer: the same tar makes the same image on every host, whenever it is imported."""
+    moment = datetime.datetime.fromtimestamp(time_ns // 10**9, datetime.timezone.utc)
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _told(step: Step) -> tuple[ImageSpec, Observation]:
+    return step.detail["wanted"], step.detail["seen"]
+
+
+def _known(origin: Optional[Source]) -> Source:
+    if origin is None:
+        raise BadImage("the image has no source")
+    return origin

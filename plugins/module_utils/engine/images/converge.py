@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Observe, plan and apply for one image; and what a task is told of it."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, Optional
+
+from ...core.paths import Paths
+from ...core.plan import Observer, Plan, apply, silent
+from ...image.store import ImageStore
+from .describe import describe
+from .observe import observe
+from .plan import plan_absent, plan_present
+from .source import ABSENT
+from .spec import ImageSpec
+
+
+class Outcome(NamedTuple):
+    """The plan, run or not, and the image as it is afterwards. In check mode: as it is now."""
+
+    plan: Plan
+    image: Optional[dict[str, Any]]
+    warnings: tuple[str, ...] = ()
+
+
+def ensure(paths: Paths, wanted: ImageSpec, *, check: bool = False, observer: Observer = silent) -> Outcome:
+    """The image exists and is as asked."""
+    seen = observe(paths, wanted, presume=check)
+    plan = plan_present(wanted, seen)
+    store = ImageStore(paths)
+    if not plan or check:
+        absent = seen.source is not None and seen.source.kind == ABSENT
+        warnings = (f"there is no {wanted.src}",) if absent else ()
+        return Outcome(plan, describe(store, seen.image) if seen.image else None, warnings)
+    _run(paths, plan, observer)
+    return Outcome(plan, describe(store, store.resolve(str(wanted.reference))))
+
+
+def remove(
+    paths: Paths, wanted: ImageSpec, *, force: bool = False, check: bool = False, observer: Observer = silent
+) -> Outcome:
+    """The name is gone, and what only it kept."""
+    plan = plan_absent(wanted, observe(paths, wanted, absent=True), force=force)
+    if plan and not check:
+        _run(paths, plan, observer)
+    return Outcome(plan, None)
+
+
+def _run(paths: Paths, plan: Plan, observer: Observer) -> None:
+    from .actions import actions  # tar and compression: a task with nothing to do does not load them
+
+    apply(plan, actions(paths), observer)

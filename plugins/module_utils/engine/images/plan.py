@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From what a task asks of an image, and what is there, to the steps between. Pure: nothing is read or written."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Optional
+
+from ...core.errors import Conflict, NotFound
+from ...core.names import short_id
+from ...core.plan import Plan, Step
+from ...core.specs import ImageConfig
+from .observe import Observation
+from .spec import ImageSpec, overlay
+
+
+def plan_present(wanted: ImageSpec, seen: Observation) -> Plan:
+    """The image exists, made from its source, with the configuration asked for."""
+    steps = _content(wanted, seen)
+    if not steps and seen.missing:
+        steps.append(_step("unpack", wanted, seen, f"{len(seen.missing)} of its layers are not unpacked"))
+    if wanted.archive_path and (not seen.exported or any(step.name != "unpack" for step in steps)):
+        steps.append(Step("export", wanted.archive_path, f"the image {wanted.reference}", detail=_detail(wanted, seen)))
+    if seen.leftovers or (seen.image and any(step.name != "unpack" for step in steps if step.name != "export")):
+        steps.append(_sweep(seen))
+    return Plan.of(steps)
+
+
+def plan_absent(wanted: ImageSpec, seen: Observation, *, force: bool = False) -> Plan:
+    """The name is gone; the image with it when this was its last and no container stands on it."""
+    steps: list[Step] = []
+    if seen.image or seen.damaged:
+        last = seen.image is not None and len(seen.image.references) <= 1
+        if last and seen.users and not force:
+            raise Conflict(
+                f"cannot remove the image {wanted.reference}: {_containers(seen.users)} on it",
+                hint="remove what stands on it first, or give force: true to take only the name away",
+            )
+        steps.append(_step("untag", wanted, seen, "" if not seen.damaged else "it cannot be read"))
+    if steps or seen.leftovers:
+        steps.append(_sweep(seen))
+    return Plan.of(steps)
+
+
+def _content(wanted: ImageSpec, seen: Observation) -> list[Step]:
+    if seen.source is None:
+        if seen.image is None:
+            hint = "give src or from_container to make it"
+            raise NotFound(f"there is no image {wanted.reference} that could be read", hint=hint)
+        return _configure(wanted, seen)
+    if seen.image is not None and seen.unchanged:
+        return _configure(wanted, seen)
+    name = "commit" if wanted.from_container else "import"
+    return [_step(name, wanted, seen, _why(seen, wanted))]
+
+
+def _configure(wanted: ImageSpec, seen: Observation) -> list[Step]:
+    """The same layers with another configuration: nothing is unpacked."""
+    before = seen.image.config if seen.image else None
+    changes = differences(before, overlay(seen.base, wanted.config))
+    return [_step("configure", wanted, seen, ", ".join(changes))] if changes else []
+
+
+def differences(before: Optional[ImageConfig], after: ImageConfig) -> list[str]:
+    """Each field that differs, with its old and its new value."""
+    names = [field.name for field in fields(ImageConfig)]
+    pairs = [(name, getattr(before, name, None), getattr(after, name)) for name in names]
+    return [f"{name} {_show(old)} → {_show(new)}" for name, old, new in pairs if old != new]
+
+
+def _show(value: object) -> str:
+    if isinstance(value, tuple):
+        return " ".join(value) or "none"
+    if isinstance(value, dict):
+        # Variables may be secrets: names are enough for a person to find the line.
+        return ",".join(sorted(value)) or "none"
+    return str(value or "none")
+
+
+def _why(seen: Observation, wanted: ImageSpec) -> str:
+    origin = f"the container {wanted.from_container}" if wanted.from_container else wanted.src
+    if seen.damaged:
+        return f"from {origin}, because what is there cannot be read"
+    return f"from {origin}, which has changed" if seen.image else f"from {origin}"
+
+
+def _step(name: str, wanted: ImageSpec, seen: Observation, reason: str) -> Step:
+    return Step(name, str(wanted.reference), reason, detail=_detail(wanted, seen))
+
+
+def _detail(wanted: ImageSpec, seen: Observation) -> dict[str, object]:
+    return {"wanted": wanted, "seen": seen}
+
+
+def _sweep(seen: Observation) -> Step:
+    target = short_id(seen.image.id) if seen.image else "store"
+    return Step("sweep", target, "what no image and no container needs")
+
+
+def _containers(names: tuple[str, ...]) -> str:
+    listed = ", ".join(names)
+    return f"the container {listed} stands" if len(names) == 1 else f"the containers {listed} stand"

@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a task asks of an image, in canonical form."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Optional
+
+from ...core.specs import ImageConfig
+from ...image.reference import Reference
+
+_MERGED = ("env", "labels")
+
+
+@dataclass(frozen=True)
+class ImageSpec:
+    """An image: its name, where its content comes from, and the fields of its configuration that are given.
+
+    `src` is a path on this host, `from_container` a container's name; neither: an image that exists already.
+    """
+
+    reference: Reference
+    src: str = ""
+    from_container: str = ""
+    archive_path: str = ""
+    config: Mapping[str, Any] = field(default_factory=dict)
+
+
+def overlay(base: Optional[ImageConfig], given: Mapping[str, Any]) -> ImageConfig:
+    """The configuration that is asked for.
+
+    Without a base, as with `src`, what is given is all there is: an option taken out of the task leaves the image.
+    With one, the container's or the existing image's, variables and labels are added to it and the rest replaces it.
+    """
+    if base is None:
+        return ImageConfig(**given)
+    merged = {name: {**getattr(base, name), **given[name]} for name in _MERGED if name in given}
+    return replace(base, **{**given, **merged})

@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How each step of a network's plan is done, and taken back: the only writer.
+
+Every action may be repeated, and may meet its work half done. Taking back means: as it was when the plan was made. So
+a network that existed before keeps its record and rules, and one that did not leaves nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import functools
+import os
+from collections.abc import Mapping, Sequence
+from typing import Callable
+
+from ...core.names import new_id
+from ...core.paths import Paths
+from ...core.plan import Action, Step
+from ...core.specs import NetworkSpec
+from ...linux.files import locked, remove_tree
+from ...network import bridge, veth
+from ...network.firewall.iptables import Iptables
+from ...network.firewall.rules import Rule
+from ..records import save, set_aside
+from .host import allow_forwarding, give_back_forwarding
+from .observe import Observation
+from .plan import rules_of
+from .record import NetworkRecord
+
+
+def actions(paths: Paths) -> dict[str, Action]:
+    """The table for `core.plan.apply`."""
+
+    def bound(function: Callable[[Paths, Step], None]) -> Callable[[Step], None]:
+        return functools.partial(function, paths)
+
+    return {
+        "set-record-aside": Action(bound(_set_record_aside)),
+        "write-network": Action(bound(_write_record), bound(_restore_record)),
+        "disconnect-container": Action(bound(_disconnect)),
+        "drop-leases": Action(bound(_drop_leases)),
+        "install-rules": Action(bound(_install_rules), bound(_restore_rules)),
+        "create-bridge": Action(bound(_create_bridge), bound(_delete_new_bridge)),
+        "configure-bridge": Action(bound(_create_bridge)),
+        "set-bridge-sysctls": Action(bound(_set_sysctls)),
+        "set-gateway": Action(bound(_set_gateway)),
+        "allow-forwarding": Action(bound(_allow_forwarding), bound(_forbid_forwarding)),
+        "remove-rules": Action(bound(_remove_rules)),
+        "delete-bridge": Action(bound(_delete_bridge)),
+        "give-back-forwarding": Action(bound(_give_back_forwarding)),
+        "remove-network": Action(bound(_remove_network)),
+    }
+
+
+def _seen(step: Step) -> Observation:
+    seen: Observation = step.detail["seen"]
+    return seen
+
+
+# The record
+
+
+def _set_record_aside(paths: Paths, step: Step) -> None:
+    set_aside(paths.network_record(_seen(step).name))
+
+
+def _write_record(paths: Paths, step: Step) -> None:
+    """A network keeps its id and its birthday when its specification changes."""
+    seen, spec = _seen(step), step.detail["spec"]
+    save(new_record(seen, spec), paths.network_record(spec.name))
+
+
+def new_record(seen: Observation, spec: NetworkSpec) -> NetworkRecord:
+    """The record of what will be."""
+    if seen.record is not None:
+        return NetworkRecord(seen.record.id, spec, seen.record.bridge, seen.record.created)
+    now = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    return NetworkRecord(new_id(), spec, seen.bridge_name, now)
+
+
+def _restore_record(paths: Paths, step: Step) -> None:
+    seen = _seen(step)
+    if seen.record is not None:
+        save(seen.record, paths.network_record(seen.name))
+    elif not seen.directory:
+        _remove_network(paths, step)
+
+
+def _remove_network(paths: Paths, step: Step) -> None:
+    remove_tree(paths.network(_seen(step).name))
+    with contextlib.suppress(OSError):  # others are still in it
+        os.rmdir(paths.networks)
+
+
+# Containers
+
+
+def _disconnect(paths: Paths, step: Step) -> None:
+    veth.detach(veth.host_name(step.detail["container_id"], _seen(step).name))
+
+
+def _drop_leases(paths: Paths, step: Step) -> None:
+    remove_tree(paths.leases(_seen(step).name))
+
+
+# Rules
+
+
+def _apply_rules(paths: Paths, wanted: Mapping[str, Sequence[Rule]]) -> None:
+    with locked(paths.lock("host", "firewall"), "the firewall"):
+        Iptables().apply(wanted)
+
+
+def _install_rules(paths: Paths, step: Step) -> None:
+    _apply_rules(paths, {step.target: step.detail["rules"]})
+
+
+def _restore_rules(paths: Paths, step: Step) -> None:
+    _apply_rules(paths, {step.target: rules_of(_seen(step).record)})
+
+
+def _remove_rules(paths: Paths, step: Step) -> None:
+    _apply_rules(paths, {step.target: ()})
+
+
+# The bridge
+
+
+def _create_bridge(paths: Paths, step: Step) -> None:
+    bridge.create(step.detail["bridge"])
+
+
+def _delete_new_bridge(paths: Paths, step: Step) -> None:
+    if _seen(step).record is None:
+        bridge.delete(step.target)
+
+
+def _delete_bridge(paths: Paths, step: Step) -> None:
+    bridge.delete(step.target)
+
+
+def _set_sysctls(paths: Paths, step: Step) -> None:
+    bridge.set_sysctls(step.target)
+
+
+def _set_gateway(paths: Paths, step: Step) -> None:
+    bridge.set_address(step.detail["bridge"])
+
+
+# The host
+
+
+def _allow_forwarding(paths: Paths, step: Step) -> None:
+    allow_forwarding(paths)
+
+
+def _forbid_forwarding(paths: Paths, step: Step) -> None:
+    if _seen(step).last and _seen(step).record is None:
+        give_back_forwarding(paths, alone=True)
+
+
+def _give_back_forwarding(paths: Paths, step: Step) -> None:
+    """Rules that are still there belong to networks of another state root."""
+    give_back_forwarding(paths, alone=not Iptables().observe().owners())

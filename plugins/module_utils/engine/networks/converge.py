@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Observe, plan and apply for one network, under its locks; and what a task is told of it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Collection, Iterator
+from typing import Any, NamedTuple, Optional
+
+from ...core.paths import Paths
+from ...core.plan import Observer, Plan, apply, silent
+from ...core.specs import NetworkSpec
+from ...linux.files import locked
+from .actions import actions, new_record
+from .attach import repair_plan
+from .describe import describe
+from .observe import observe
+from .plan import plan_absent, plan_present, resolve
+from .record import find
+
+
+class Outcome(NamedTuple):
+    """The plan, run or not, and the network as it is afterwards (in check mode: as it would be)."""
+
+    plan: Plan
+    network: Optional[dict[str, Any]]
+
+
+def ensure(
+    paths: Paths,
+    wanted: NetworkSpec,
+    given: Collection[str],
+    *,
+    force: bool = False,
+    check: bool = False,
+    observer: Observer = silent,
+) -> Outcome:
+    """The network exists and is as asked."""
+    with _locks(paths, wanted.name, check):
+        seen = observe(paths, wanted.name, wanted.subnet)
+        plan = plan_present(wanted, given, seen, force=force)
+        if not check:
+            apply(plan, actions(paths), observer)
+    record = find(paths, wanted.name) if plan and not check else seen.record
+    return Outcome(plan, describe(paths, record or new_record(seen, resolve(wanted, given, seen))))
+
+
+def remove(
+    paths: Paths, name: str, *, force: bool = False, check: bool = False, observer: Observer = silent
+) -> Outcome:
+    """Nothing is left of the network."""
+    with _locks(paths, name, check):
+        plan = plan_absent(observe(paths, name), force=force)
+        if not check:
+            apply(plan, actions(paths), observer)
+    return Outcome(plan, None)
+
+
+def mend(paths: Paths, name: str, *, observer: Observer = silent) -> Plan:
+    """The network is as its record says."""
+    with _locks(paths, name, check=False):
+        plan = repair_plan(paths, [name])
+        apply(plan, actions(paths), observer)
+    return plan
+
+
+@contextlib.contextmanager
+def _locks(paths: Paths, name: str, check: bool) -> Iterator[None]:
+    """All networks, because subnets are chosen among them; and this one, against leases. Check mode writes nothing, not
+    even a lock."""
+    if check:
+        yield
+        return
+    every, this = paths.lock("host", "networks"), paths.lock("network", name)
+    with locked(every, "the list of networks"), locked(this, f"the network {name}"):
+        yield

@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A network in the words of docker_network_info, so that playbooks move over."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+from ...core.paths import Paths
+from ...network.veth import mac_of
+from ..records import peek
+from .leases import addresses
+from .record import NetworkRecord
+
+
+def describe(paths: Paths, record: NetworkRecord) -> dict[str, Any]:
+    """`docker network inspect`."""
+    spec = record.spec
+    options = {"com.docker.network.driver.mtu": str(spec.mtu)} if spec.mtu else {}
+    return {
+        "Id": record.id,
+        "Name": spec.name,
+        "Created": record.created,
+        "Scope": "local",
+        "Driver": spec.driver,
+        "EnableIPv4": True,
+        "EnableIPv6": False,
+        "IPAM": {"Driver": "default", "Options": {}, "Config": [{"Subnet": spec.subnet, "Gateway": spec.gateway}]},
+        "Internal": spec.internal,
+        "Options": {"com.docker.network.bridge.name": record.bridge, **options},
+        "Labels": dict(spec.labels),
+        "Containers": _containers(paths, record),
+    }
+
+
+def endpoint_id(container_id: str, network: str) -> str:
+    """A container's place in a network, as an id."""
+    return hashlib.sha256(f"{container_id}/{network}".encode()).hexdigest()
+
+
+def _containers(paths: Paths, record: NetworkRecord) -> dict[str, Any]:
+    prefix = record.spec.subnet.partition("/")[2]
+    return {
+        container_id: {
+            "Name": (peek(paths, container_id) or {}).get("name", ""),
+            "EndpointID": endpoint_id(container_id, record.name),
+            "MacAddress": mac_of(ip).hex(":"),
+            "IPv4Address": f"{ip}/{prefix}",
+            "IPv6Address": "",
+        }
+        for ip, container_id in sorted(addresses(paths, record.name).items())
+    }

@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is there of a network: its record, and the kernel. Reads only, and without pyroute2."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Optional
+
+from ...core.errors import CorruptRecord
+from ...core.paths import Paths
+from ...linux.files import read_text
+from ...network import bridge, pools, rtnl
+from ...network.bridge import BridgeState
+from ...network.firewall.changes import Present
+from ...network.rtnl import Rtnl
+from .host import forwarding
+from .leases import addresses, title
+from .published import rules_present
+from .record import NetworkRecord, bridge_alias, bridge_name, every, find
+
+RESOLV_CONF = "/etc/resolv.conf"
+SHOWN = 10  # a network may have a thousand members
+
+
+@dataclass(frozen=True)
+class Observation:
+    """One network as it is.
+
+    `members` are containers and their addresses, `titles` the names of the first few. `taken` are the subnets that a
+    new one must not overlap, each with the words that name it. `last` says that there is no other network.
+    """
+
+    name: str
+    bridge_name: str
+    alias: str
+    record: Optional[NetworkRecord] = None
+    corrupt: bool = False
+    directory: bool = False
+    bridge: Optional[BridgeState] = None
+    rules: Present = field(default_factory=Present)
+    forwarding: bool = False
+    members: Mapping[str, str] = field(default_factory=dict)
+    titles: Mapping[str, str] = field(default_factory=dict)
+    taken: Mapping[str, str] = field(default_factory=dict)
+    nameservers: tuple[str, ...] = ()
+    last: bool = False
+
+
+def observe(paths: Paths, name: str, subnet: str = "", present: Optional[Present] = None) -> Observation:
+    """The network called `name`. What a new subnet could overlap is looked up only where there will be one."""
+    corrupt = False
+    try:
+        record = find(paths, name)
+    except CorruptRecord:
+        record, corrupt = None, True
+    interface = record.bridge if record else bridge_name(paths, name)
+    members = {owner: ip for ip, owner in addresses(paths, name).items()}
+    others = [other for other in every(paths) if other.name != name]
+    with Rtnl() as host:
+        state = bridge.observe(host, interface)
+        chosen_anew = record is None or subnet not in ("", record.spec.subnet)
+        taken = _taken(host, interface, others) if chosen_anew else {}
+    return Observation(
+        name=name,
+        bridge_name=interface,
+        alias=bridge_alias(paths, name),
+        record=record,
+        corrupt=corrupt,
+        directory=os.path.isdir(paths.network(name)),
+        bridge=state,
+        rules=rules_present() if present is None else present,
+        forwarding=forwarding(),
+        members=members,
+        titles={owner: title(paths, owner) for owner in sorted(members)[:SHOWN]},
+        taken=taken,
+        nameservers=tuple(pools.nameservers(read_text(RESOLV_CONF, ""))),
+        last=not others,
+    )
+
+
+def observe_kernel(paths: Paths, record: NetworkRecord, present: Optional[Present] = None) -> Observation:
+    """Only what a repair needs: the cost does not grow with the containers in the network."""
+    with Rtnl() as host:
+        state = bridge.observe(host, record.bridge)
+    return Observation(
+        name=record.name,
+        bridge_name=record.bridge,
+        alias=bridge_alias(paths, record.name),
+        record=record,
+        directory=True,
+        bridge=state,
+        rules=rules_present() if present is None else present,
+        forwarding=forwarding(),
+    )
+
+
+def _taken(host: Rtnl, own: str, others: list[NetworkRecord]) -> dict[str, str]:
+    """Networks come first: their bridges' routes are theirs, and the network's name tells a person more."""
+    names = {link.index: link.name for link in rtnl.links(host)}
+    networks = {other.spec.subnet: f"the network {other.name} ({other.spec.subnet})" for other in others}
+    routes = pools.taken_by_routes(rtnl.routes(host), names, own)
+    return {**networks, **{subnet: words for subnet, words in routes.items() if subnet not in networks}}

@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The engine's side of the runtime: the launcher process, what it is asked and what it answers."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import json
+import os
+import select
+import subprocess
+import sys
+from collections.abc import Sequence
+from typing import IO, Any, NamedTuple, Optional, cast
+
+from ..core.errors import MiniError, StepFailed
+from ..core.paths import Paths
+from ..linux.seal import seal
+from ..runtime.files import FILES
+from . import program
+
+_PROGRAM = program.Program("runtime/main.py", FILES)
+_STANDARD = 3  # the first descriptor that is none of the standard streams
+_PIPE = 2**20  # no pipe of an ordinary process holds more: fs.pipe-max-size, pipe(7)
+
+_NO_PROGRAM = {
+    errno.ENOENT: "is not in the container",
+    errno.EACCES: "is not executable",
+    errno.ENOEXEC: "is not a program",
+    errno.EISDIR: "is a directory",
+}
+
+
+class ExecResult(NamedTuple):
+    """How a further process in a container ended."""
+
+    rc: int
+    stdout: bytes
+    stderr: bytes
+
+
+def installed(paths: Paths) -> str:
+    """The directory of this version's runtime, written when it is not there yet."""
+    return program.installed(paths, _PROGRAM)
+
+
+def start(paths: Paths, container_ids: Sequence[str], hold: Sequence[int] = ()) -> list[Optional[MiniError]]:
+    """Start containers whose bundles are written, all by one launcher; for each None or why it did not start.
+
+    A start goes on when we are killed. Locks whose descriptors are in `hold` are not free before it is over.
+    """
+    return _each("start", paths, container_ids, hold)
+
+
+def adopt(paths: Paths, container_ids: Sequence[str], hold: Sequence[int] = ()) -> list[Optional[MiniError]]:
+    """Give new monitors to containers that run without one; for each None or why it has none."""
+    return _each("adopt", paths, container_ids, hold)
+
+
+def _each(verb: str, paths: Paths, container_ids: Sequence[str], hold: Sequence[int]) -> list[Optional[MiniError]]:
+    request = {"verb": verb, "bundles": [paths.container(container_id) for container_id in container_ids]}
+    answer, _output = _launch(paths, request, hold)
+    return [None if result is None else _error(result) for result in answer["results"]]
+
+
+def execute(
+    paths: Paths, container_id: str, process: dict[str, Any], stdin: Optional[bytes] = None, *, detach: bool = False
+) -> ExecResult:
+    """Run a process (an OCI `process` object) in a running container and wait for it, unless it is to go on alone."""
+    request = {"verb": "exec", "bundle": paths.container(container_id), "process": process, "detach": detach}
+    source = [] if stdin is None else [_as_file(stdin)]
+    try:
+        answer, output = _launch(paths, request, source)
+    finally:
+        for fd in source:
+            os.close(fd)
+    if answer["failed"]:
+        raise _error(answer["failed"])
+    return ExecResult(answer["code"], *output)
+
+
+def _as_file(data: bytes) -> int:
+    """A file in memory alone, open for reading: nobody has to feed it while somebody reads."""
+    with os.fdopen(os.memfd_create("stdin"), "wb") as handle:
+        handle.write(data)
+        handle.flush()
+        return os.open(f"/proc/self/fd/{handle.fileno()}", os.O_RDONLY | os.O_CLOEXEC)
+
+
+def _launch(
+    paths: Paths, request: dict[str, Any], hold: Sequence[int] = ()
+) -> tuple[dict[str, Any], tuple[bytes, bytes]]:
+    """Run the launcher: its answer, and what came on its standard output and error."""
+    executable = os.path.realpath(sys.executable)
+    directory = installed(paths)
+    mounts = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+    read_end, write_end = os.pipe()
+    # A task whose standard streams are closed gets their numbers for its pipes, and the launcher needs those itself.
+    passed = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _STANDARD) for fd in (write_end, mounts, *hold)]
+    request = {**request, "answer": passed[0], "mounts": passed[1], "hold": passed[2:]}
+    with subprocess.Popen(
+        [executable, "-I", "-S", os.path.join(directory, "__main__.py")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd="/",
+        env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"},
+        preexec_fn=lambda: seal(executable),
+        pass_fds=passed,
+        start_new_session=True,
+    ) as launcher:
+        for fd in (write_end, mounts, *passed):
+            os.close(fd)
+        raw, *output = _talk(launcher, json.dumps(request).encode(), read_end)
+    if not raw:
+        reason = output[1].decode(errors="replace").strip().splitlines()[-1:] or [f"status {launcher.returncode}"]
+        raise StepFailed(f"the container runtime ended without an answer: {reason[0]}", step=request["verb"])
+    return json.loads(raw), (output[0], output[1])
+
+
+def _talk(launcher: subprocess.Popen[bytes], request: bytes, answers: int) -> list[bytes]:
+    """Hand over the request; the answer, standard output and standard error.
+
+    When we are interrupted (Ctrl-C), a start that is under way is over before we go on: only then can it be taken back.
+    """
+    stdin, stdout, stderr = (cast(IO[bytes], pipe) for pipe in (launcher.stdin, launcher.stdout, launcher.stderr))
+    try:
+        with contextlib.suppress(BrokenPipeError), stdin:
+            stdin.write(request)
+        return _read_until_end(answers, stdout.fileno(), stderr.fileno())
+    except BaseException:
+        launcher.kill()
+        _read_until_end(answers)
+        raise
+    finally:
+        os.close(answers)
+
+
+def _read_until_end(answers: int, *outputs: int) -> list[bytes]:
+    """What came on each descriptor until `answers` ended.
+
+    A process that a command left behind in the container may keep the others open for ever: what is in them counts.
+    """
+    found = {fd: bytearray() for fd in (answers, *outputs)}
+    poller = select.poll()
+    for fd in found:
+        poller.register(fd, select.POLLIN)
+    ended = False
+    while not ended:
+        for fd, _event in poller.poll():
+            chunk = os.read(fd, _PIPE)
+            found[fd] += chunk
+            if not chunk:
+                poller.unregister(fd)
+                ended = ended or fd == answers
+    for fd in outputs:
+        os.set_blocking(fd, False)
+        with contextlib.suppress(BlockingIOError):
+            found[fd] += os.read(fd, _PIPE)
+    return [bytes(data) for data in found.values()]
+
+
+def _error(failed: dict[str, Any]) -> MiniError:
+    """A failed step as a sentence."""
+    step, number, path = failed["step"], failed["errno"], failed["path"]
+    reason = failed["message"] or os.strerror(number)
+    if step == "exec" and path and number in _NO_PROGRAM:
+        text = _NO_PROGRAM[number]
+        message = f"the command {path!r} {text}"
+    elif failed["message"]:
+        message = reason
+    else:
+        message = f"{step} failed: {reason}" + (f" ({path})" if path else "")
+    return StepFailed(message, step=step, path=path or None, errno=number or None)

@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`networks` and `mac_address` in canonical form."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from typing import Any
+
+from ..core.errors import BadInput
+from ..core.names import check_hostname, check_name
+from ..core.specs import Attachment
+
+
+def attachments(value: list[dict[str, Any]], mac: str = "") -> tuple[Attachment, ...]:
+    """`networks`, in the task's order; the first one has the container's own `mac_address` unless it names one."""
+    names = [check_name("network", entry["name"]) for entry in value]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice:
+        raise BadInput(f"networks: {twice} is named twice", hint="name it once")
+    if mac and not value:
+        raise BadInput("mac_address: it belongs to the first of the networks, and there is none", hint="give networks")
+    return tuple(
+        Attachment(
+            name,
+            ipv4_address(name, entry.get("ipv4_address") or ""),
+            tuple(check_hostname(alias) for alias in entry.get("aliases") or ()),
+            mac_address(entry.get("mac_address") or ("" if position else mac)),
+            entry.get("gw_priority") or 0,
+        )
+        for position, (name, entry) in enumerate(zip(names, value))
+    )
+
+
+def ipv4_address(network: str, text: str) -> str:
+    """The address in its usual spelling."""
+    try:
+        return str(ipaddress.IPv4Address(text)) if text else ""
+    except ValueError as exc:
+        raise BadInput(f"networks: {network}: {text!r} is not an IPv4 address") from exc
+
+
+def mac_address(text: str) -> str:
+    """`02:42:ac:11:00:02`, in lower case; the address of one interface, not of a group."""
+    plain = text.lower().replace("-", ":")
+    if plain and (not re.match(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}\Z", plain) or int(plain[:2], 16) & 1):
+        raise BadInput(
+            f"mac_address: {text!r} is not the address of an interface", hint="write it as 02:42:ac:11:00:02"
+        )
+    if plain == "00:00:00:00:00:00":
+        raise BadInput(f"mac_address: {text} is no address", hint="leave it out for one of its own")
+    return plain

@@ -1,0 +1,226 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Unpack one layer into a private directory, whatever its archive says.
+
+Every name is resolved as a process whose root is the layer would resolve it (openat2, RESOLVE_IN_ROOT), then the last
+component is created by descriptor with O_EXCL; something that is there already is removed first, never written
+through. So a link may point anywhere, as real images' do, and nothing that is unpacked follows it outside.
+
+Whiteouts count in layers above the first. In the bottom layer there is nothing to hide and they leave nothing behind,
+which holds for an imported root file system too: its tar becomes the bottom layer, and any tool would read it so.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from ..core.errors import BadImage
+from ..linux.files import open_in_root
+from . import attributes
+from .membername import clean, show
+from .rooted import clear, is_same, make_parent, mode_of, write_all
+from .tarstream import (
+    BLOCK_DEVICE,
+    CHAR,
+    DEFAULTS,
+    DIRECTORY,
+    FIFO,
+    FILE,
+    HARDLINK,
+    SYMLINK,
+    Entry,
+    Limits,
+    TarStream,
+)
+from .whiteouts import Whiteouts
+
+_IMAGE_FAULTS = (
+    errno.ENAMETOOLONG,
+    errno.ENOTDIR,
+    errno.ELOOP,
+    errno.ENOENT,
+    errno.EISDIR,
+    errno.EINVAL,
+    errno.EILSEQ,
+    errno.EMLINK,
+)
+_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+def unpack(stream: TarStream, root: str, *, upper: bool = False, limits: Limits = DEFAULTS) -> int:
+    """Unpack all of `stream` into the directory `root`, which must be empty and out of others' reach.
+
+    `upper`: the layer lies on another one, so whiteouts count. Returns the newest modification time, in ns.
+    """
+    root_fd = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        unpacker = _Unpacker(root_fd, stream, limits)
+        for entry in stream:
+            unpacker.place(entry)
+        unpacker.finish(upper)
+        return unpacker.newest
+    finally:
+        os.close(root_fd)
+
+
+class _Unpacker:
+    """The state of one unpacking: the last directory used, and what has to wait for the end."""
+
+    def __init__(self, root_fd: int, stream: TarStream, limits: Limits) -> None:
+        self._root = root_fd
+        self._stream = stream
+        self._limits = limits
+        self._remembered = 0
+        self._times: dict[bytes, int] = {}  # of directories: everything created in one changes its time
+        self._whiteouts = Whiteouts()
+        self.newest = 0
+
+    def place(self, entry: Entry) -> None:
+        """Create what the entry says."""
+        path = clean(entry.name)
+        self.newest = max(self.newest, entry.mtime_ns)
+        if not path:  # the root itself: its mode is ours to choose
+            return
+        if self._whiteouts.take(path):
+            self._remember(path)
+            return
+        with _blame(path):
+            self._place(entry, path)
+
+    def _place(self, entry: Entry, path: bytes) -> None:
+        directory, _slash, name = path.rpartition(b"/")
+        parent = make_parent(self._root, directory)
+        try:
+            self._create(entry, parent, path, name)
+        finally:
+            os.close(parent)
+
+    def _create(self, entry: Entry, parent: int, path: bytes, name: bytes) -> None:
+        if entry.kind == DIRECTORY:
+            self._directory(entry, parent, path, name)
+        elif entry.kind == HARDLINK:
+            self._hardlink(entry, parent, name)
+        else:
+            clear(parent, name)
+            if entry.kind == FILE:
+                self._file(entry, parent, name)
+            elif entry.kind == SYMLINK:
+                os.symlink(entry.link, name, dir_fd=parent)
+                attributes.of_link(entry, parent, name)
+            else:
+                _node(entry, parent, path, name)
+
+    def _directory(self, entry: Entry, parent: int, path: bytes, name: bytes) -> None:
+        """A directory that is there already is kept, with new attributes; a link to one is replaced."""
+        if not stat.S_ISDIR(mode_of(parent, name)):
+            clear(parent, name)
+            os.mkdir(name, 0o700, dir_fd=parent)
+        fd = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
+        try:
+            attributes.of_open(entry, fd)
+        finally:
+            os.close(fd)
+        self._remember(path)
+        self._times[path] = entry.mtime_ns
+
+    def _file(self, entry: Entry, parent: int, name: bytes) -> None:
+        fd = os.open(name, _CREATE, 0o600, dir_fd=parent)
+        try:
+            self._write(entry, fd)
+            attributes.of_open(entry, fd)
+            os.utime(fd, ns=(entry.mtime_ns, entry.mtime_ns))
+        finally:
+            os.close(fd)
+
+    def _write(self, entry: Entry, fd: int) -> None:
+        """The content, piece by piece; what lies between two pieces stays a hole."""
+        if len(entry.pieces) == 1 and entry.pieces[0][0] == 0:
+            for data in self._stream.content():
+                write_all(fd, data)
+        elif entry.pieces:
+            self._write_pieces(entry, fd)
+        if entry.size != sum(length for _offset, length in entry.pieces):
+            os.ftruncate(fd, entry.size)
+
+    def _write_pieces(self, entry: Entry, fd: int) -> None:
+        pieces = iter(entry.pieces)
+        left = 0
+        for data in self._stream.content():
+            view = memoryview(data)
+            while view:
+                while not left:
+                    offset, left = next(pieces)
+                    os.lseek(fd, offset, os.SEEK_SET)
+                part = view[:left]
+                write_all(fd, part)
+                left -= len(part)
+                view = view[len(part) :]
+
+    def _hardlink(self, entry: Entry, parent: int, name: bytes) -> None:
+        """A second name for a file that this layer has. A link is itself linked, not what it points to."""
+        target = clean(entry.link)
+        directory, _slash, source = target.rpartition(b"/")
+        try:
+            origin = open_in_root(self._root, directory, os.O_PATH | os.O_DIRECTORY)
+        except OSError as exc:
+            raise _no_target(entry) from exc
+        try:
+            mode = mode_of(origin, source) if source else 0
+            if not mode or stat.S_ISDIR(mode):
+                raise _no_target(entry)
+            if is_same(origin, source, parent, name):
+                return
+            clear(parent, name)
+            os.link(source, name, src_dir_fd=origin, dst_dir_fd=parent, follow_symlinks=False)
+        finally:
+            os.close(origin)
+
+    def finish(self, upper: bool) -> None:
+        """Whiteouts, and the times of directories, which everything before has changed."""
+        if upper:
+            with _blame(b"a whiteout"):
+                self._whiteouts.write(self._root)
+        for path, time_ns in self._times.items():
+            try:
+                fd = open_in_root(self._root, path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+            except OSError:
+                continue  # it was replaced since
+            try:
+                os.utime(fd, ns=(time_ns, time_ns))
+            finally:
+                os.close(fd)
+
+    def _remember(self, path: bytes) -> None:
+        self._remembered += len(path)
+        if self._remembered > self._limits.remembered:
+            raise BadImage("the names of the archive's directories are too long together")
+
+
+@contextmanager
+def _blame(path: bytes) -> Iterator[None]:
+    """What the kernel refuses because of a name is the image's fault, and said so."""
+    try:
+        yield
+    except OSError as exc:
+        if exc.errno not in _IMAGE_FAULTS:
+            raise
+        raise BadImage(f"{show(path)} cannot be unpacked: {exc.strerror}", errno=exc.errno) from exc
+
+
+def _node(entry: Entry, parent: int, path: bytes, name: bytes) -> None:
+    """A device or a pipe. A character device 0:0 is overlayfs's mark for "deleted", so no image may bring one."""
+    kinds = {CHAR: stat.S_IFCHR, BLOCK_DEVICE: stat.S_IFBLK, FIFO: stat.S_IFIFO}
+    if not (0 <= entry.major < 2**12 and 0 <= entry.minor < 2**20):
+        raise BadImage(f"{show(path)}: there is no device {entry.major}:{entry.minor}")
+    if entry.kind == CHAR and entry.major == entry.minor == 0:
+        raise BadImage(f"{show(path)}: a character device 0:0 is a mark of the overlay file system, not a file")
+    device = 0 if entry.kind == FIFO else os.makedev(entry.major, entry.minor)
+    os.mknod(name, kinds[entry.kind] | 0o600, device, dir_fd=parent)
+    attributes.of_node(entry, parent, name)
+
+
+def _no_target(entry: Entry) -> BadImage:
+    return BadImage(f"{show(entry.name)} is a hard link to {show(entry.link)}, which is no file of the same archive")

@@ -1,0 +1,205 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The documents of the OCI image specification, as values: descriptor, manifest and image configuration.
+
+::
+
+    index.json ──▶ manifest ──┬──▶ configuration: what to run, and the digest of each layer's tar (`diff_ids`)
+                              └──▶ layers: the tars, as they travel (perhaps compressed)
+
+Named tuples, because Python makes a class of those nine times as fast as a dataclass, and every task loads this.
+
+An image's id is the digest of its configuration, which fixes the content of every layer and how to run it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+from ..core.errors import BadImage
+from ..core.specs import Healthcheck, ImageConfig
+from .document import Document, parse, serialise
+
+INDEX = "application/vnd.oci.image.index.v1+json"
+MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+CONFIG = "application/vnd.oci.image.config.v1+json"
+LAYER = "application/vnd.oci.image.layer.v1.tar"
+LAYER_GZIP = LAYER + "+gzip"
+LAYER_ZSTD = LAYER + "+zstd"
+LAYERS = (LAYER, LAYER_GZIP, LAYER_ZSTD)
+NO_NOTES: Mapping[str, str] = MappingProxyType({})
+_HEALTH_NUMBERS = ("Interval", "Timeout", "StartPeriod", "StartInterval", "Retries")
+MAX_LAYERS = 500  # overlayfs stacks no more
+
+
+class Descriptor(NamedTuple):
+    """What a blob is, and which."""
+
+    media_type: str
+    digest: str
+    size: int
+    annotations: Mapping[str, str] = NO_NOTES
+
+    @classmethod
+    def of(cls, media_type: str, content: bytes) -> Descriptor:
+        return cls(media_type, sha256(content), len(content))
+
+    @classmethod
+    def read(cls, source: Document) -> Descriptor:
+        return cls(
+            source.text("mediaType"), source.digest("digest"), source.number("size"), source.table("annotations")
+        )
+
+    def plain(self) -> dict[str, Any]:
+        plain: dict[str, Any] = {"mediaType": self.media_type, "digest": self.digest, "size": self.size}
+        return {**plain, "annotations": dict(self.annotations)} if self.annotations else plain
+
+
+class Manifest(NamedTuple):
+    """One image for one platform."""
+
+    config: Descriptor
+    layers: tuple[Descriptor, ...]
+
+    @classmethod
+    def read(cls, raw: bytes, source: str) -> Manifest:
+        document = parse(raw, source)
+        if "manifests" in document or document.text("mediaType", MANIFEST) != MANIFEST:
+            raise BadImage(f"{source} is not an image manifest", hint="manifest lists and artifacts are not images")
+        layers = tuple(Descriptor.read(layer) for layer in document.children("layers"))
+        manifest = cls(Descriptor.read(document.child("config")), layers)
+        if manifest.config.media_type != CONFIG:
+            raise BadImage(f"{source}: the configuration has the unknown type {manifest.config.media_type!r}")
+        for layer in manifest.layers:
+            if layer.media_type not in LAYERS:
+                raise BadImage(f"{source}: a layer has the unknown type {layer.media_type!r}")
+        if len(manifest.layers) > MAX_LAYERS:
+            raise BadImage(f"{source} has more than the {MAX_LAYERS} layers that can be stacked")
+        return manifest
+
+    def encode(self) -> bytes:
+        return serialise(
+            {
+                "schemaVersion": 2,
+                "mediaType": MANIFEST,
+                "config": self.config.plain(),
+                "layers": [layer.plain() for layer in self.layers],
+            }
+        )
+
+
+class History(NamedTuple):
+    """How a layer came to be, for people."""
+
+    created: str = ""
+    created_by: str = ""
+
+    @classmethod
+    def read(cls, source: Document) -> History:
+        return cls(source.text("created", ""), source.text("created_by", ""))
+
+    def plain(self) -> dict[str, str]:
+        pairs = {"created": self.created, "created_by": self.created_by}
+        return {key: value for key, value in pairs.items() if value}
+
+
+class ImageDocument(NamedTuple):
+    """The image configuration: platform, layers by content, and what a container inherits."""
+
+    architecture: str
+    os: str
+    created: str
+    config: ImageConfig
+    diff_ids: tuple[str, ...]
+    history: tuple[History, ...] = ()
+
+    @classmethod
+    def read(cls, raw: bytes, source: str) -> ImageDocument:
+        document = parse(raw, source)
+        rootfs = document.child("rootfs")
+        if rootfs.text("type", "") != "layers":
+            raise BadImage(f"{source}: the root file system is not made of layers")
+        return cls(
+            document.text("architecture"),
+            document.text("os"),
+            document.text("created", ""),
+            _read_config(document.child("config")),
+            tuple(check_digest(digest, source) for digest in rootfs.texts("diff_ids")),
+            tuple(History.read(item) for item in document.children("history")),
+        )
+
+    def encode(self) -> bytes:
+        plain = {
+            "architecture": self.architecture,
+            "os": self.os,
+            "config": plain_config(self.config),
+            "rootfs": {"type": "layers", "diff_ids": list(self.diff_ids)},
+            "history": [item.plain() for item in self.history],
+        }
+        return serialise({**plain, "created": self.created} if self.created else plain)
+
+
+def _read_config(config: Document) -> ImageConfig:
+    pairs = [entry.partition("=") for entry in config.texts("Env")]
+    return ImageConfig(
+        command=config.texts("Cmd") if "Cmd" in config else None,
+        entrypoint=config.texts("Entrypoint") if "Entrypoint" in config else None,
+        # An entry without "=" would mean "take it from the engine's own environment" to some engines: dropped.
+        env={name: value for name, equals, value in pairs if name and equals},
+        working_dir=config.text("WorkingDir", ""),
+        user=config.text("User", ""),
+        labels=config.table("Labels"),
+        exposed_ports=config.names("ExposedPorts"),
+        volumes=config.names("Volumes"),
+        stop_signal=config.text("StopSignal", ""),
+        healthcheck=_read_healthcheck(config.child("Healthcheck")) if "Healthcheck" in config else None,
+    )
+
+
+def _read_healthcheck(found: Document) -> Healthcheck:
+    """Docker's addition to the OCI configuration: times are nanoseconds."""
+    numbers = [found.number(key) if key in found else 0 for key in _HEALTH_NUMBERS]
+    return Healthcheck(found.texts("Test"), *numbers)
+
+
+def _plain_healthcheck(check: Healthcheck) -> dict[str, Any]:
+    numbers = (check.interval, check.timeout, check.start_period, check.start_interval, check.retries)
+    found = {key: number for key, number in zip(_HEALTH_NUMBERS, numbers) if number}
+    return {**({"Test": list(check.test)} if check.test else {}), **found}
+
+
+def plain_config(config: ImageConfig) -> dict[str, Any]:
+    """The specification's spelling of a configuration; what is not given is left out."""
+    spelled: dict[str, Any] = {
+        "Cmd": None if config.command is None else list(config.command),
+        "Entrypoint": None if config.entrypoint is None else list(config.entrypoint),
+        "Env": [f"{name}={value}" for name, value in sorted(config.env.items())] or None,
+        "WorkingDir": config.working_dir or None,
+        "User": config.user or None,
+        "Labels": dict(config.labels) or None,
+        "ExposedPorts": {port: {} for port in config.exposed_ports} or None,
+        "Volumes": {path: {} for path in config.volumes} or None,
+        "StopSignal": config.stop_signal or None,
+        "Healthcheck": _plain_healthcheck(config.healthcheck) if config.healthcheck else None,
+    }
+    return {key: value for key, value in spelled.items() if value is not None}
+
+
+def sha256(content: bytes) -> str:
+    """A digest as the specification writes it."""
+    return "sha256:" + hashlib.sha256(content).hexdigest()
+
+
+def check_digest(text: str, source: str) -> str:
+    """A digest that is safe as a file name."""
+    return Document({"digest": text}, source).digest("digest")
+
+
+def chain_ids(diff_ids: tuple[str, ...]) -> tuple[str, ...]:
+    """The id of each layer together with all below it, bottom to top: what an unpacked layer is filed under."""
+    chain: list[str] = []
+    for diff_id in diff_ids:
+        chain.append(sha256(f"{chain[-1]} {diff_id}".encode()) if chain else diff_id)
+    return tuple(chain)

@@ -1,0 +1,213 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Files that must be whole, locks that must not leak, and paths that must stay inside a directory."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+
+from ..core.errors import Busy
+from . import libc
+
+IN_ROOT = libc.RESOLVE_IN_ROOT | libc.RESOLVE_NO_MAGICLINKS
+LOCK_TIMEOUT = 60.0
+
+
+def make_private_dir(path: str) -> None:
+    """Create `path` and its parents, open to root alone: image files may carry setuid bits.
+
+    Not by `os.makedirs`, which gives the parents the default mode.
+    """
+    if not os.path.isdir(path):
+        make_private_dir(os.path.dirname(path))
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(path, 0o700)
+
+
+def write_atomic(path: str, data: bytes, mode: int = 0o600) -> None:
+    """Replace `path` so that a reader, a crash or a full disk sees the old file or the new one, never a torn one.
+
+    Temporary file → fsync → rename → fsync of the directory.
+    """
+    temporary = f"{path}.{os.getpid()}.tmp"
+    try:
+        fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, mode)
+        try:
+            _write_all(fd, data)
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+        os.rename(temporary, path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise
+    sync_dir(os.path.dirname(path))
+
+
+def _write_all(fd: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]
+
+
+def sync_dir(path: str) -> None:
+    """fsync a directory, so that the names in it survive a power cut."""
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def sync_tree(path: str) -> None:
+    """Bring to the disk what was written below a directory, before a rename makes it count.
+
+    With all else on its file system: that is one call, where a tree may have thousands of files.
+    """
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        libc.syncfs(fd)
+    finally:
+        os.close(fd)
+
+
+def read_text(path: str, default: str | None = None) -> str:
+    """A small text file, stripped. `default` stands in for a file that is not there."""
+    try:
+        with open(path, encoding="utf-8", errors="surrogateescape") as handle:
+            return handle.read().strip()
+    except FileNotFoundError:
+        if default is None:
+            raise
+        return default
+
+
+def write_kernel(path: str, value: str) -> None:
+    """Write one value to a file of procfs, sysfs or cgroupfs: one write(2), and close errors are reported."""
+    fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.write(fd, value.encode())
+    except OSError as exc:
+        raise OSError(exc.errno, exc.strerror, path) from exc
+    finally:
+        os.close(fd)
+
+
+@contextlib.contextmanager
+def locked(path: str, what: str, timeout: float | None = None) -> Iterator[int]:
+    """Hold an exclusive flock(2) on `path`; `Busy` names the holder after `timeout` seconds.
+
+    The lock belongs to the open file description, which a forked child shares: it is given up explicitly, and
+    the descriptor is close-on-exec, so no process that outlives the call can keep it. A process that is handed the
+    descriptor that is yielded keeps the lock when we are killed.
+    """
+    make_private_dir(os.path.dirname(path))
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        _acquire(fd, what, LOCK_TIMEOUT if timeout is None else timeout)
+        os.pwrite(fd, f"{os.getpid()}\n".ljust(12).encode(), 0)
+        try:
+            yield fd
+        finally:
+            fcntl.flock(fd, fcntl.LOCK_UN)
+    finally:
+        os.close(fd)
+
+
+def _acquire(fd: int, what: str, timeout: float) -> None:
+    deadline = time.monotonic() + timeout
+    pause = 0.001
+    while True:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except OSError as exc:
+            if exc.errno not in (errno.EAGAIN, errno.EACCES):
+                raise
+        if time.monotonic() > deadline:
+            holder = os.pread(fd, 32, 0).decode(errors="replace").strip() or "unknown"
+            raise Busy(
+                f"{what} is locked by process {holder} for more than {timeout:.0f} s",
+                hint="wait for that process, or end it if it hangs",
+            )
+        time.sleep(pause)
+        pause = min(pause * 2, 0.05)
+
+
+def open_in_root(root_fd: int, path: str | bytes, flags: int, mode: int = 0) -> int:
+    """Open `path` as a process whose root is `root_fd` would: no symbolic link or `..` leads outside."""
+    return libc.openat2(root_fd, path or ".", flags, IN_ROOT, mode)
+
+
+def make_dirs_in_root(root_fd: int, path: str, mode: int = 0o755) -> int:
+    """Create a directory and its parents inside `root_fd`; an O_PATH descriptor of it is returned.
+
+    Each component is resolved inside the root, so existing links are followed as the container would follow them.
+    """
+    done = ""
+    for part in [part for part in path.split("/") if part not in ("", ".")]:
+        parent = open_in_root(root_fd, done or "/", os.O_PATH | os.O_DIRECTORY)
+        try:
+            if part != "..":
+                with contextlib.suppress(FileExistsError):
+                    os.mkdir(part, mode, dir_fd=parent)
+        finally:
+            os.close(parent)
+        done = f"{done}/{part}"
+    return open_in_root(root_fd, done or "/", os.O_PATH | os.O_DIRECTORY)
+
+
+def remove_tree(path: str) -> None:
+    """Remove a directory and all below it: any depth, no link followed, nothing to do if it is not there.
+
+    One descriptor at a time, so that neither recursion nor the limit of open files bounds the depth. A mount point
+    below refuses to go (EBUSY), which is what protects a volume from a forgotten bind mount.
+    """
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        current = os.open(path, flags)
+    except FileNotFoundError:
+        return
+    except NotADirectoryError:
+        os.unlink(path)
+        return
+    trail: list[tuple[str, list[str]]] = []  # each directory on the way down, and its siblings that are still to go
+    try:
+        left = _unlink_files(current)
+        while left or trail:
+            if left:
+                name = left.pop()
+                current = _step(current, name, flags)
+                trail.append((name, left))
+                left = _unlink_files(current)
+            else:
+                name, left = trail.pop()
+                current = _step(current, "..", flags)
+                os.rmdir(name, dir_fd=current)
+    finally:
+        os.close(current)
+    os.rmdir(path)
+
+
+def _step(directory: int, name: str, flags: int) -> int:
+    """From one open directory to another."""
+    following = os.open(name, flags, dir_fd=directory)
+    os.close(directory)
+    return following
+
+
+def _unlink_files(directory: int) -> list[str]:
+    """Remove what is not a directory; the names of the directories are returned."""
+    below: list[str] = []
+    with os.scandir(directory) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                below.append(entry.name)
+            else:
+                os.unlink(entry.name, dir_fd=directory)
+    return below

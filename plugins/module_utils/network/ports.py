@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Published ports: `8080:80`, `127.0.0.1:8080:80`, `5353:53/udp`, `8000-8002:80-82`.
+
+A port of the host that is left out (`80`, `127.0.0.1::80`) is any free one, and a range that leads to one port
+(`8000-8010:80`) is a free one of it: which, is decided when the container starts.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Iterable
+from typing import NoReturn, Optional
+
+from ..core.errors import BadInput
+from ..core.specs import PublishedPort
+
+_FORM = re.compile(
+    r"(?:(?:(?P<ip>\[[^\]]*\]|[^:\[\]]*):)?(?P<host>\d+(?:-\d+)?)?:)?"
+    r"(?P<container>\d+(?:-\d+)?)(?:/(?P<protocol>[a-zA-Z]+))?\Z",
+    re.ASCII,
+)
+FORMS = "write it as 8080:80, 127.0.0.1:8080:80, 5353:53/udp, 8000-8002:80-82, or 80 for any free port of the host"
+
+
+def parse(texts: Iterable[object], default_ip: str = "") -> tuple[PublishedPort, ...]:
+    """All ports, sorted, each once; `BadInput` when one is malformed or two claim the same host port.
+
+    Those without an address of the host are published on `default_ip`.
+    """
+    found: set[PublishedPort] = set()
+    for text in texts:
+        for port in _parse_one(str(text).strip(), default_ip):
+            clash = overlapping([port], found - {port})
+            if clash is not None:
+                raise BadInput(
+                    f"published_ports: {clash[0].show()} and {clash[1].show()} want the same port of the host",
+                    hint="publish each host port once",
+                )
+            found.add(port)
+    return tuple(sorted(found))
+
+
+def overlapping(
+    ports: Iterable[PublishedPort], others: Iterable[PublishedPort]
+) -> Optional[tuple[PublishedPort, PublishedPort]]:
+    """The first pair that cannot be published together: one port, one protocol, addresses that meet.
+
+    Those that are chosen later are chosen so that they do not clash.
+    """
+    taken: dict[tuple[str, int], list[PublishedPort]] = {}
+    for other in others:
+        taken.setdefault((other.protocol, other.host_port), []).append(other)
+    for port in ports:
+        if port.chosen:
+            continue
+        for other in taken.get((port.protocol, port.host_port), []):
+            if other.chosen:
+                continue
+            if not port.host_ip or not other.host_ip or port.host_ip == other.host_ip:
+                return port, other
+    return None
+
+
+def _parse_one(text: str, default_ip: str) -> list[PublishedPort]:
+    match = _FORM.match(text)
+    if match is None or (match["host"] is None and match["ip"] is None and ":" in text):
+        _refuse(text, "is not a published port")
+    protocol = (match["protocol"] or "tcp").lower()
+    if protocol not in ("tcp", "udp"):
+        _refuse(text, f"has the protocol {protocol}, which cannot be published; tcp and udp can")
+    ip = _address(text, match["ip"] or default_ip)
+    inside = _range(text, match["container"])
+    if match["host"] is None:
+        return [PublishedPort(0, inner, protocol, ip) for inner in inside]
+    outside = _range(text, match["host"])
+    if len(inside) == 1 and len(outside) > 1:
+        return [PublishedPort(outside[0], inside[0], protocol, ip, outside[-1])]
+    if len(outside) != len(inside):
+        _refuse(text, f"leads {len(outside)} ports of the host to {len(inside)} of the container")
+    return [PublishedPort(outer, inner, protocol, ip) for outer, inner in zip(outside, inside)]
+
+
+def parse_exposed(texts: Iterable[object]) -> tuple[str, ...]:
+    """Ports of a container, as `80/tcp`: `80`, `53/udp`, `8000-8002`."""
+    found: set[str] = set()
+    for item in texts:
+        text = str(item).strip()
+        ports, _slash, protocol = text.partition("/")
+        if not re.match(r"\d+(-\d+)?\Z", ports, re.ASCII) or (protocol or "tcp").lower() not in ("tcp", "udp", "sctp"):
+            raise BadInput(f"exposed_ports: {text[:80]!r} is not a port", hint="write it as 80, 53/udp or 8000-8002")
+        found.update(f"{port}/{(protocol or 'tcp').lower()}" for port in _range(text, ports, "exposed_ports"))
+    return tuple(sorted(found))
+
+
+def _range(text: str, part: str, option: str = "published_ports") -> range:
+    first, _dash, last = part.partition("-")
+    if len(first) > 5 or len(last) > 5:
+        _refuse(text, "has a port beyond 65535", option)
+    low, high = int(first), int(last or first)
+    if not 1 <= low <= 65535 or not 1 <= high <= 65535:
+        _refuse(text, "has a port that is not between 1 and 65535", option)
+    if high < low:
+        _refuse(text, f"has a range that runs backwards ({part})", option)
+    return range(low, high + 1)
+
+
+def _address(text: str, ip: str) -> str:
+    """The canonical address; every way to write "any" is the empty string."""
+    if ip.startswith("["):
+        _refuse(text, "has an IPv6 address, and ports are published on IPv4 only")
+    if not ip:
+        return ""
+    try:
+        address = ipaddress.IPv4Address(ip)
+    except ValueError:
+        _refuse(text, f"has {ip!r} where an IPv4 address of the host belongs")
+    return "" if address.is_unspecified else str(address)
+
+
+def _refuse(text: str, why: str, option: str = "published_ports") -> NoReturn:
+    raise BadInput(f"{option}: {text[:80]!r} {why}", hint=FORMS)

@@ -1,0 +1,222 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The few rtnetlink messages of the attach path, on a bare socket (rtnetlink(7)).
+
+Everything else about links is done by pyroute2, in `netlink.py`: it is ten times more convenient, and costs 150 ms to
+import, which is too much for a container that starts in ten.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+import struct
+import sys
+from dataclasses import dataclass
+from typing import Optional
+
+from .wire import (
+    NESTED,
+    NLM_F_CREATE,
+    NLM_F_EXCL,
+    NLM_F_REPLACE,
+    Netlink,
+    attribute,
+    attributes,
+    nested,
+    number32,
+    text,
+)
+
+RTM_NEWLINK, RTM_DELLINK, RTM_GETLINK = 16, 17, 18
+RTM_NEWADDR, RTM_GETADDR = 20, 22
+RTM_NEWROUTE, RTM_GETROUTE = 24, 26
+
+IFLA_ADDRESS, IFLA_IFNAME, IFLA_MTU, IFLA_MASTER = 1, 3, 4, 10
+IFLA_LINKINFO, IFLA_IFALIAS, IFLA_NET_NS_FD = 18, 20, 28
+IFLA_INFO_KIND, IFLA_INFO_DATA, IFLA_INFO_SLAVE_KIND, IFLA_INFO_SLAVE_DATA = 1, 2, 4, 5
+VETH_INFO_PEER, IFLA_BRPORT_MODE = 1, 4
+IFA_ADDRESS, IFA_LOCAL, IFA_BROADCAST = 1, 2, 4
+RTA_DST, RTA_OIF, RTA_GATEWAY, RTA_PRIORITY = 1, 4, 5, 6
+IFF_UP = 1
+RT_TABLE_MAIN, RTPROT_BOOT, RT_SCOPE_UNIVERSE, RTN_UNICAST = 254, 3, 0, 1
+
+_IFINFO = struct.Struct("=BxHiII")
+_IFADDR = struct.Struct("=BBBBI")
+_RTMSG = struct.Struct("=BBBBBBBBI")
+
+
+class Rtnl(Netlink):
+    """A socket to the kernel's interfaces, addresses and routes in one network namespace."""
+
+    protocol = socket.NETLINK_ROUTE
+
+
+@dataclass(frozen=True)
+class Link:
+    """A network interface. `master` is the index of the bridge it is a port of, or 0."""
+
+    index: int
+    name: str
+    up: bool
+    mac: str
+    mtu: int
+    master: int
+    alias: str
+    kind: str
+
+
+@dataclass(frozen=True)
+class Address:
+    """An IPv4 address of an interface."""
+
+    index: int
+    ip: str
+    prefix: int
+
+
+@dataclass(frozen=True)
+class Route:
+    """An IPv4 route; `destination` is `0.0.0.0` with prefix 0 for the default one."""
+
+    destination: str
+    prefix: int
+    gateway: str
+    index: int
+    metric: int
+    kind: int
+
+
+# Links
+
+
+def link(rtnl: Rtnl, name: str) -> Optional[Link]:
+    """The interface called `name`, or None."""
+    body = _IFINFO.pack(socket.AF_UNSPEC, 0, 0, 0, 0) + text(IFLA_IFNAME, name)
+    try:
+        answers = rtnl.request(f"look for {name}", RTM_GETLINK, 0, body)
+    except OSError as exc:
+        if exc.errno == errno.ENODEV:
+            return None
+        raise
+    return _link(answers[0])
+
+
+def links(rtnl: Rtnl) -> list[Link]:
+    """All interfaces."""
+    return [_link(raw) for raw in rtnl.dump("list links", RTM_GETLINK, _IFINFO.pack(socket.AF_UNSPEC, 0, 0, 0, 0))]
+
+
+def _link(raw: bytes) -> Link:
+    _family, _type, index, flags, _change = _IFINFO.unpack_from(raw)
+    found = attributes(raw[_IFINFO.size :])
+    info = attributes(found.get(IFLA_LINKINFO, b""))
+    return Link(
+        index=index,
+        name=_string(found.get(IFLA_IFNAME, b"")),
+        up=bool(flags & IFF_UP),
+        mac=found.get(IFLA_ADDRESS, b"").hex(":"),
+        mtu=_integer(found.get(IFLA_MTU)),
+        master=_integer(found.get(IFLA_MASTER)),
+        alias=_string(found.get(IFLA_IFALIAS, b"")),
+        kind=_string(info.get(IFLA_INFO_KIND, b"")),
+    )
+
+
+def _string(raw: bytes) -> str:
+    return raw.rstrip(b"\0").decode(errors="replace")
+
+
+def _integer(raw: Optional[bytes]) -> int:
+    return 0 if raw is None else int.from_bytes(raw, sys.byteorder)
+
+
+def create_veth(rtnl: Rtnl, host: str, inside: str, netns_fd: int, mac: bytes, mtu: int, master: int) -> None:
+    """A pair of interfaces: `host` here, a port of `master`; `inside` born in the other namespace.
+
+    Both are down: an end cannot be brought up before the kernel has tied it to the other (veth_open, ENOTCONN).
+    """
+    size = [number32(IFLA_MTU, mtu)] if mtu else []
+    peer = _IFINFO.pack(socket.AF_UNSPEC, 0, 0, 0, 0) + b"".join(
+        [text(IFLA_IFNAME, inside), attribute(IFLA_ADDRESS, mac), number32(IFLA_NET_NS_FD, netns_fd), *size]
+    )
+    info = nested(
+        IFLA_LINKINFO,
+        text(IFLA_INFO_KIND, "veth"),
+        nested(IFLA_INFO_DATA, attribute(VETH_INFO_PEER | NESTED, peer)),
+    )
+    body = _IFINFO.pack(socket.AF_UNSPEC, 0, 0, 0, 0) + b"".join(
+        [text(IFLA_IFNAME, host), number32(IFLA_MASTER, master), *size, info]
+    )
+    rtnl.request(f"create the veth pair {host} and {inside}", RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, body)
+
+
+def set_link(rtnl: Rtnl, index: int, *, mtu: int = 0, alias: str = "", master: int = 0) -> None:
+    """Bring an interface up, and set what is given."""
+    body = _IFINFO.pack(socket.AF_UNSPEC, 0, index, IFF_UP, IFF_UP)
+    body += number32(IFLA_MTU, mtu) if mtu else b""
+    body += number32(IFLA_MASTER, master) if master else b""
+    body += text(IFLA_IFALIAS, alias) if alias else b""
+    rtnl.request("set an interface up", RTM_NEWLINK, 0, body)
+
+
+def set_hairpin(rtnl: Rtnl, index: int) -> None:
+    """Let a bridge send a frame back through the port it came from, as a container's call to its own address needs."""
+    port = nested(IFLA_INFO_SLAVE_DATA, attribute(IFLA_BRPORT_MODE, b"\1"))
+    body = _IFINFO.pack(socket.AF_UNSPEC, 0, index, 0, 0)
+    body += nested(IFLA_LINKINFO, text(IFLA_INFO_SLAVE_KIND, "bridge"), port)
+    rtnl.request("set hairpin mode", RTM_NEWLINK, 0, body)
+
+
+def delete_link(rtnl: Rtnl, index: int) -> None:
+    """Delete an interface, and with a veth its peer."""
+    rtnl.request("delete an interface", RTM_DELLINK, 0, _IFINFO.pack(socket.AF_UNSPEC, 0, index, 0, 0))
+
+
+# Addresses and routes
+
+
+def add_address(rtnl: Rtnl, index: int, ip: str, prefix: int, broadcast: str) -> None:
+    """Give an interface an IPv4 address; it may have it already."""
+    raw = socket.inet_aton(ip)
+    body = _IFADDR.pack(socket.AF_INET, prefix, 0, RT_SCOPE_UNIVERSE, index)
+    body += attribute(IFA_LOCAL, raw) + attribute(IFA_ADDRESS, raw)
+    body += attribute(IFA_BROADCAST, socket.inet_aton(broadcast))
+    rtnl.request(f"add the address {ip}/{prefix}", RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE, body)
+
+
+def addresses(rtnl: Rtnl) -> list[Address]:
+    """All IPv4 addresses."""
+    found = []
+    for raw in rtnl.dump("list addresses", RTM_GETADDR, _IFADDR.pack(socket.AF_INET, 0, 0, 0, 0)):
+        _family, prefix, _flags, _scope, index = _IFADDR.unpack_from(raw)
+        local = attributes(raw[_IFADDR.size :]).get(IFA_LOCAL)
+        if local is not None:
+            found.append(Address(index, socket.inet_ntoa(local), prefix))
+    return found
+
+
+def add_default_route(rtnl: Rtnl, gateway: str, index: int, metric: int) -> None:
+    """A default route; among several the lowest metric is used."""
+    body = _RTMSG.pack(socket.AF_INET, 0, 0, 0, RT_TABLE_MAIN, RTPROT_BOOT, RT_SCOPE_UNIVERSE, RTN_UNICAST, 0)
+    body += attribute(RTA_GATEWAY, socket.inet_aton(gateway))
+    body += number32(RTA_OIF, index) + number32(RTA_PRIORITY, metric)
+    rtnl.request(f"add the default route by {gateway}", RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, body)
+
+
+def routes(rtnl: Rtnl) -> list[Route]:
+    """All IPv4 routes of all tables."""
+    return [_route(raw) for raw in rtnl.dump("list routes", RTM_GETROUTE, _RTMSG.pack(socket.AF_INET, *[0] * 8))]
+
+
+def _route(raw: bytes) -> Route:
+    _family, prefix, _source, _tos, _table, _protocol, _scope, kind, _flags = _RTMSG.unpack_from(raw)
+    found = attributes(raw[_RTMSG.size :])
+    any_address = bytes(4)
+    return Route(
+        destination=socket.inet_ntoa(found.get(RTA_DST, any_address)),
+        prefix=prefix,
+        gateway=socket.inet_ntoa(found[RTA_GATEWAY]) if RTA_GATEWAY in found else "",
+        index=_integer(found.get(RTA_OIF)),
+        metric=_integer(found.get(RTA_PRIORITY)),
+        kind=kind,
+    )

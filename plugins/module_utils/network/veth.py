@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The cable between a container and a bridge: a veth pair, one end in the container's namespace (veth(4)).
+
+The end on the host has a derived name, so that it is found without a record. The end inside is `eth0`, `eth1`, … in
+the order of the container's networks; its MAC address is made from its IP address, so that neighbours' ARP caches stay
+right when a container is replaced by another with the same address.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import ipaddress
+import os
+from dataclasses import dataclass
+
+from ..core.errors import StepFailed
+from ..core.names import interface_name
+from ..linux.files import write_kernel
+from . import rtnl
+from .rtnl import Rtnl
+
+
+@dataclass(frozen=True)
+class Cable:
+    """What attaching needs to know: names of both ends, the address and where the default route leads."""
+
+    host: str
+    inside: str
+    bridge: str
+    ip: str
+    subnet: str
+    gateway: str = ""
+    metric: int = 0
+    mtu: int = 0
+    mac: str = ""
+
+    @property
+    def hardware(self) -> bytes:
+        """The MAC address inside: the one given, else made from the IP address."""
+        return bytes.fromhex(self.mac.replace(":", "")) if self.mac else mac_of(self.ip)
+
+    @property
+    def network(self) -> ipaddress.IPv4Network:
+        return ipaddress.IPv4Network(self.subnet)
+
+
+def host_name(container_id: str, network: str) -> str:
+    """The name of the end on the host."""
+    return interface_name("veth", f"{container_id}/{network}")
+
+
+def mac_of(ip: str) -> bytes:
+    """A locally administered MAC address (bit 1 of the first byte) that holds the IP address."""
+    return b"\x02\x6d" + ipaddress.IPv4Address(ip).packed
+
+
+def attach(cable: Cable, netns: str) -> None:
+    """Make the cable as described. One that is there is completed, one that is broken is replaced."""
+    with Rtnl() as host, Rtnl(netns) as inside:
+        bridge = rtnl.link(host, cable.bridge)
+        if bridge is None:
+            raise StepFailed(f"cannot attach {cable.ip}: the bridge {cable.bridge} is gone", errno=errno.ENODEV)
+        near, far = rtnl.link(host, cable.host), rtnl.link(inside, cable.inside)
+        if near is None or far is None or (cable.mac and far.mac != cable.mac):
+            _replace(host, inside, cable, netns, bridge.index)
+            near, far = rtnl.link(host, cable.host), rtnl.link(inside, cable.inside)
+        if near is None or far is None:
+            raise StepFailed(f"cannot attach {cable.ip}: {cable.host} vanished while it was set up", errno=errno.ENODEV)
+        _quiet_ipv6(cable.host)
+        rtnl.set_link(host, near.index, mtu=cable.mtu, master=bridge.index)
+        rtnl.set_hairpin(host, near.index)
+        _configure(inside, cable, far.index)
+
+
+def _replace(host: Rtnl, inside: Rtnl, cable: Cable, netns: str, bridge: int) -> None:
+    """Delete what is left of the cable, and lay a new one."""
+    for socket, name in ((host, cable.host), (inside, cable.inside)):
+        _delete(socket, name)
+    fd = os.open(netns, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        rtnl.create_veth(host, cable.host, cable.inside, fd, cable.hardware, cable.mtu, bridge)
+    finally:
+        os.close(fd)
+
+
+def _quiet_ipv6(name: str) -> None:
+    """No IPv6 of its own on a bridge's port; the file is missing where the kernel has no IPv6."""
+    with contextlib.suppress(FileNotFoundError):
+        write_kernel(f"/proc/sys/net/ipv6/conf/{name}/disable_ipv6", "1")
+
+
+def _configure(inside: Rtnl, cable: Cable, index: int) -> None:
+    rtnl.set_link(inside, index, mtu=cable.mtu)
+    network = cable.network
+    rtnl.add_address(inside, index, cable.ip, network.prefixlen, str(network.broadcast_address))
+    if cable.gateway:
+        rtnl.add_default_route(inside, cable.gateway, index, cable.metric)
+
+
+def raise_loopback(netns: str) -> None:
+    """Bring up the loopback interface, which is born down: programs count on 127.0.0.1 even without a network."""
+    with Rtnl(netns) as inside:
+        loopback = rtnl.link(inside, "lo")
+        if loopback is not None and not loopback.up:
+            rtnl.set_link(inside, loopback.index)
+
+
+def detach(host_end: str) -> None:
+    """Remove the cable, both ends; nothing to do when it is gone."""
+    with Rtnl() as host:
+        _delete(host, host_end)
+
+
+def _delete(socket: Rtnl, name: str) -> None:
+    found = rtnl.link(socket, name)
+    if found is None:
+        return
+    try:
+        rtnl.delete_link(socket, found.index)
+    except OSError as exc:
+        if exc.errno != errno.ENODEV:  # its namespace was going away, and took it along
+            raise
+
+
+def attached(cable: Cable, netns: str) -> bool:
+    """Whether the cable is complete, seen from both ends."""
+    try:
+        with Rtnl() as host, Rtnl(netns) as inside:
+            bridge, near = rtnl.link(host, cable.bridge), rtnl.link(host, cable.host)
+            if bridge is None or near is None or not near.up or near.master != bridge.index:
+                return False
+            return _complete_inside(inside, cable)
+    except FileNotFoundError:
+        return False
+
+
+def _complete_inside(inside: Rtnl, cable: Cable) -> bool:
+    far = rtnl.link(inside, cable.inside)
+    if far is None or not far.up or (cable.mtu and far.mtu != cable.mtu) or cable.mac not in ("", far.mac):
+        return False
+    if rtnl.Address(far.index, cable.ip, cable.network.prefixlen) not in rtnl.addresses(inside):
+        return False
+    if not cable.gateway:
+        return True
+    return any(
+        route.prefix == 0 and (route.gateway, route.index, route.metric) == (cable.gateway, far.index, cable.metric)
+        for route in rtnl.routes(inside)
+    )

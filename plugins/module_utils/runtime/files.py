@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The files that make up the runtime when it is written to the host, relative to `module_utils`."""
+
+from __future__ import annotations
+
+FILES = (
+    "core/errors.py",
+    "linux/bpf.py",
+    "linux/capabilities.py",
+    "linux/cgroups/detect.py",
+    "linux/cgroups/device_program.py",
+    "linux/cgroups/devices.py",
+    "linux/cgroups/monitors.py",
+    "linux/cgroups/settings.py",
+    "linux/cgroups/throttle.py",
+    "linux/cgroups/v1.py",
+    "linux/cgroups/v2.py",
+    "linux/ebpf.py",
+    "linux/files.py",
+    "linux/libc.py",
+    "linux/mount.py",
+    "linux/process.py",
+    "linux/seccomp.py",
+    "linux/seccomp_filter.py",
+    "linux/syscalls_amd64.py",
+    "linux/syscalls_arm64.py",
+    "runtime/bundle.py",
+    "runtime/checkup.py",
+    "runtime/confine.py",
+    "runtime/console.py",
+    "runtime/copyup.py",
+    "runtime/devices.py",
+    "runtime/exec.py",
+    "runtime/filters.py",
+    "runtime/health.py",
+    "runtime/hooks.py",
+    "runtime/init.py",
+    "runtime/log.py",
+    "runtime/main.py",
+    "runtime/monitor.py",
+    "runtime/mounts.py",
+    "runtime/outlets.py",
+    "runtime/probe.py",
+    "runtime/report.py",
+    "runtime/restart.py",
+    "runtime/rootfs.py",
+    "runtime/spawn.py",
+    "runtime/state.py",
+    "runtime/streams.py",
+    "runtime/users.py",
+    "runtime/wakeup.py",
+)
+
+
+def shipped() -> object:
+    """The entry point. Ansible sends a host what it sees imported, and this is the import that it sees."""
+    from . import main
+
+    return main

@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A bundle of somebody else's: read, checked before anything is touched, and completed where it may be silent."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+from typing import Any
+
+from ...core.errors import BadInput, HostLacks, NotFound
+from ...linux import libc
+from ...linux.capabilities import NUMBER, available
+from ..bundle import NAMESPACES, Bundle
+from .log import warn
+
+DEFAULT_PARENT = "/mini-oci"
+# Devices that a container may use whatever its bundle says, as with runc: making any node, and the usual ones.
+ALLOWED_DEVICES: list[dict[str, Any]] = [
+    *({"allow": True, "type": kind, "access": "m"} for kind in "cb"),
+    *(
+        {"allow": True, "type": "c", "major": major, "minor": minor, "access": "rwm"}
+        for major, minor in ((1, 3), (1, 5), (1, 7), (1, 8), (1, 9), (5, 0), (5, 2), (136, None))
+    ),
+]
+_VERSION = re.compile(r"1\.\d+\.\d+(-[0-9A-Za-z.+-]+)?")
+_NOT_HAD = {
+    "process": ("scheduler", "ioPriority", "execCPUAffinity", "selinuxLabel"),
+    "linux": ("intelRdt", "personality", "mountLabel", "netDevices", "memoryPolicy"),
+}
+HOOKS = ("prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop")
+_CAPABILITY_SETS = ("bounding", "effective", "permitted", "inheritable", "ambient")
+
+
+def load(options: argparse.Namespace) -> Bundle:
+    """The bundle of `--bundle`, checked and completed. `NotFound` and `BadInput` say what is wrong with it."""
+    directory = os.path.abspath(options.bundle)
+    path = os.path.join(directory, options.config)
+    try:
+        with open(path, "rb") as handle:
+            config = json.loads(handle.read(), object_hook=without_nulls)
+    except FileNotFoundError as exc:
+        raise NotFound(f"JSON specification file config.json not found: {path}") from exc
+    except ValueError as exc:
+        raise BadInput(f"{path} is not JSON: {exc}") from exc
+    bundle = Bundle(directory, config)
+    check(bundle)
+    _complete(config, options.id, systemd=options.systemd_cgroup)
+    return bundle
+
+
+def without_nulls(found: dict[str, Any]) -> dict[str, Any]:
+    """What is null is not there: some write their empty fields so."""
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def check(bundle: Bundle) -> None:
+    """Refuse what is missing, contradicts itself, or cannot be had."""
+    config = bundle.config
+    _demand(isinstance(config, dict), "config.json is not an object")
+    version = config.get("ociVersion")
+    _demand(
+        _VERSION.fullmatch(str(version)) is not None, f"ociVersion: {version!r} is not a version 1 of the specification"
+    )
+    root = config.get("root") or {}
+    _demand(bool(root.get("path")), "root.path is missing")
+    if not os.path.isdir(bundle.root_path):
+        raise NotFound(f"root.path: {bundle.root_path} is not a directory")
+    check_process(config.get("process") or {})
+    _check_namespaces(bundle)
+    for number, entry in enumerate(bundle.mounts):
+        _demand(bool(entry.get("destination")), f"mounts[{number}] has no destination")
+        _demand(not entry.get("uidMappings"), f"mounts[{number}]: idmapped mounts cannot be had here")
+    for kind, hooks in bundle.hooks.items():
+        _demand(kind in HOOKS, f"hooks: there is no occasion {kind!r}")
+        _demand(
+            all(os.path.isabs(hook.get("path", "")) for hook in hooks or ()), f"hooks.{kind}: a path is not absolute"
+        )
+    for name in _NOT_HAD["linux"]:
+        _demand(not bundle.linux.get(name), f"linux.{name} cannot be had here")
+
+
+def check_process(process: dict[str, Any]) -> None:
+    """The same for an OCI `process` object. Capabilities that this host's root lacks are left out, with a warning."""
+    _demand(bool(process.get("args")), "process.args is missing: there is nothing to run")
+    _demand(os.path.isabs(process.get("cwd", "")), f"process.cwd: {process.get('cwd')!r} is not an absolute path")
+    for name in _NOT_HAD["process"]:
+        _demand(not process.get(name), f"process.{name} cannot be had here")
+    if process.get("apparmorProfile") and not os.path.exists("/sys/module/apparmor/parameters/enabled"):
+        raise HostLacks("process.apparmorProfile: this host has no AppArmor")
+    granted = process.get("capabilities") or {}
+    mine, lacking = set(available()), set[str]()
+    for kind in _CAPABILITY_SETS:
+        asked = granted.get(kind) or ()
+        granted[kind] = [name for name in asked if name in NUMBER and name in mine]
+        lacking.update(set(asked) - set(granted[kind]))
+    if lacking:
+        warn(f"warning: nobody here can grant {', '.join(sorted(lacking))}")
+    process["capabilities"] = granted
+
+
+def _check_namespaces(bundle: Bundle) -> None:
+    kinds = [entry.get("type") for entry in bundle.linux.get("namespaces") or ()]
+    unknown = [kind for kind in kinds if kind not in NAMESPACES]
+    _demand(not unknown, f"linux.namespaces: there is no namespace {unknown[:1]}")
+    _demand(len(kinds) == len(set(kinds)), "linux.namespaces names one twice")
+    _demand("mount" in kinds, "linux.namespaces: a container needs a mount namespace of its own")
+    _check_users(bundle, kinds)
+    for name in ("hostname", "domainname"):
+        _demand(
+            not bundle.config.get(name) or "uts" in kinds, f"{name} needs a uts namespace, or it would be the host's"
+        )
+    for name, value in (bundle.linux.get("sysctl") or {}).items():
+        # The specification has a field for the one, and may have for the other.
+        _demand(name.replace("/", ".") != "kernel.hostname", f"linux.sysctl: {name} is hostname's to say")
+        same = value == bundle.config.get("domainname", value)
+        _demand(name.replace("/", ".") != "kernel.domainname" or same, f"linux.sysctl: {name} is not domainname")
+        kind = _sysctl_namespace(name.replace("/", "."))
+        _demand(kind in kinds, f"linux.sysctl: {name} needs a namespace of its own, or it would be the host's")
+
+
+def _check_users(bundle: Bundle, kinds: list[Any]) -> None:
+    """Without a map nobody is root inside, and without a namespace a map means nothing."""
+    for name in ("uidMappings", "gidMappings"):
+        found = bundle.linux.get(name) or []
+        _demand(bool(found) == ("user" in kinds), f"linux.{name} goes with a user namespace")
+        starts = [entry.get("containerID") for entry in found]
+        _demand(not found or 0 in starts, f"linux.{name}: there is no root, nobody is mapped to 0")
+
+
+def _sysctl_namespace(name: str) -> str:
+    if name.startswith("net."):
+        return "network"
+    if name in ("kernel.domainname", "kernel.hostname"):
+        return "uts"
+    return "ipc" if name.startswith(("kernel.msg", "kernel.sem", "kernel.shm", "fs.mqueue.")) else "none"
+
+
+def _demand(condition: bool, message: str) -> None:
+    if not condition:
+        raise BadInput(message)
+
+
+def _complete(config: dict[str, Any], container_id: str, *, systemd: bool) -> None:
+    """A cgroup of its own, and the devices that every container may use."""
+    linux = config["linux"] = config.get("linux") or {}
+    linux["cgroupsPath"] = cgroup_path(linux.get("cgroupsPath") or "", container_id, systemd=systemd)
+    resources = linux["resources"] = linux.get("resources") or {}
+    rules = resources.get("devices") or [{"allow": False, "access": "rwm"}]
+    resources["devices"] = [*rules, *ALLOWED_DEVICES]
+
+
+def cgroup_path(text: str, container_id: str, *, systemd: bool) -> str:
+    """Where in each hierarchy: `slice:prefix:name` is what systemd would make of it; nothing is a place of ours."""
+    if systemd and text.count(":") == 2:
+        parent, prefix, name = text.split(":")
+        unit = name if name.endswith(".slice") else f"{prefix}-{name}.scope" if prefix else f"{name}.scope"
+        return os.path.normpath("/" + "/".join([*_slices(parent), unit]))
+    found = os.path.normpath("/" + text.lstrip("/")) if text else f"{DEFAULT_PARENT}/{container_id}"
+    _demand(found != "/", "linux.cgroupsPath: the root of a hierarchy cannot be a container's")
+    return found
+
+
+def _slices(name: str) -> list[str]:
+    """`a-b.slice` is inside `a.slice` (systemd.slice(5))."""
+    parts = name.removesuffix(".slice").split("-") if name and name != "-.slice" else []
+    return ["-".join(parts[: count + 1]) + ".slice" for count in range(len(parts))]
+
+
+def owns_pids(bundle: Bundle) -> bool:
+    """Whether all of the container ends with its first process: it is that of a pid namespace."""
+    return bundle.makes(libc.CLONE_NEWPID)

@@ -1,0 +1,163 @@
+#!/usr/bin/python
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A network for containers, converged."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: mini_network
+short_description: Manage networks of containers
+version_added: 0.1.0
+description:
+  - Creates, changes and removes a network for the containers of M(mini.containers.mini_container).
+  - A network is a bridge with a gateway address, and rules of iptables in chains of their own.
+    Containers reach each other and the world; nobody reaches them but through published ports.
+    Networks are kept apart from each other.
+  - What is missing on the host, such as a rule that was flushed, is put back by the same task.
+  - Turns IPv4 forwarding on with the first network, and gives it back with the last.
+options:
+  name:
+    description: Name of the network.
+    type: str
+    required: true
+  state:
+    description:
+      - V(present) makes the network exist as described.
+      - V(absent) removes it. Refused while containers are attached, unless O(force=true).
+    type: str
+    choices: [present, absent]
+    default: present
+  driver:
+    description: How the network is made.
+    type: str
+    choices: [bridge]
+    default: bridge
+  subnet:
+    description:
+      - IPv4 subnet, such as V(10.20.30.0/24).
+        It must not overlap a route of the host, nor another network.
+      - An existing network keeps its subnet when this is left out; a new one gets a free one.
+    type: str
+  gateway:
+    description: Address of the host in the network. The first of the subnet, when left out.
+    type: str
+  ipam_config:
+    description: Subnet and gateway, as M(community.docker.docker_network) takes them. One entry.
+    type: list
+    elements: dict
+    suboptions:
+      subnet:
+        description: As O(subnet).
+        type: str
+        required: true
+      gateway:
+        description: As O(gateway).
+        type: str
+  internal:
+    description: Whether containers are kept from everything but each other and the host.
+    type: bool
+  mtu:
+    description: Largest packet, in bytes. The kernel's default, when left out.
+    type: int
+  labels:
+    description: Labels, for people and their tools. All of them; those not listed are removed.
+    type: dict
+  force:
+    description: Whether to disconnect containers that are in the way of removal, or of another subnet.
+    type: bool
+    default: false
+extends_documentation_fragment:
+  - mini.containers.state
+  - mini.containers.state.converges
+requirements:
+  - pyroute2 0.7.2 or newer on the managed host
+  - iptables on the managed host
+seealso:
+  - module: mini.containers.mini_network_info
+  - module: mini.containers.mini_container
+"""
+
+EXAMPLES = r"""
+- name: A network with a free subnet
+  mini.containers.mini_network:
+    name: backend
+
+- name: A network that cannot reach the world
+  mini.containers.mini_network:
+    name: database
+    subnet: 10.20.30.0/24
+    gateway: 10.20.30.254
+    internal: true
+    labels:
+      site: demo
+
+- name: Remove a network and disconnect who is left in it
+  mini.containers.mini_network:
+    name: backend
+    state: absent
+    force: true
+"""
+
+RETURN = r"""
+network:
+  description: The network, with the keys of C(docker network inspect). C(null) when it is absent.
+  returned: success
+  type: dict
+  sample: {"Id": "8a4c…", "Name": "backend", "Driver": "bridge",
+           "IPAM": {"Config": [{"Subnet": "10.213.0.0/24", "Gateway": "10.213.0.1"}]}, "Containers": {}}
+actions:
+  description: Names of the steps that were taken, or in check mode would be.
+  returned: success
+  type: list
+  elements: str
+  sample: [write-network, install-rules, create-bridge, set-bridge-sysctls, set-gateway]
+"""
+
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.mini.containers.plugins.module_utils.glue import bytecode
+
+bytecode.use()  # before all that it can speed up
+
+from ansible_collections.mini.containers.plugins.module_utils.core.paths import Paths
+from ansible_collections.mini.containers.plugins.module_utils.engine.networks.converge import ensure, remove
+from ansible_collections.mini.containers.plugins.module_utils.glue.network import NETWORK_OPTIONS, given, network_spec
+from ansible_collections.mini.containers.plugins.module_utils.glue.task import (
+    STATE_ROOT_OPTION,
+    plan_result,
+    run_task,
+)
+
+ARGUMENT_SPEC: dict[str, Any] = {
+    **NETWORK_OPTIONS,
+    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+    "force": {"type": "bool", "default": False},
+    **STATE_ROOT_OPTION,
+}
+
+
+def work(module: AnsibleModule, paths: Paths) -> dict[str, Any]:
+    """Converge, or in check mode plan."""
+    spec = network_spec(module.params)
+    switches = {"force": module.params["force"], "check": module.check_mode}
+    if module.params["state"] == "absent":
+        outcome = remove(paths, spec.name, **switches)
+    else:
+        outcome = ensure(paths, spec, given(module.params), **switches)
+    return plan_result(module, outcome.plan, network=outcome.network)
+
+
+def main() -> None:
+    """Entry point."""
+    module = AnsibleModule(
+        argument_spec=ARGUMENT_SPEC,
+        mutually_exclusive=[("subnet", "ipam_config"), ("gateway", "ipam_config")],
+        supports_check_mode=True,
+    )
+    run_task(module, work)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`make bench` in its short form: the table has its rows, and nothing is left. What the figures are is not judged."""
+
+from __future__ import annotations
+
+import glob
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
+COMMAND = [sys.executable, str(BENCHMARKS), "--quick"]
+MEASURED = (
+    "create and start, network and a port",
+    "create and start, no network",
+    "exec true",
+    "stop and remove, network and a port",
+    "start, network and a port",
+    "one container",
+    "an empty module",
+    "mini_container, nothing to do",
+    "mini_container, create and start",
+    "mini_container, remove",
+    "alone",
+)
+LEFT_OUT = ("crun", "runc", "podman", "docker", "docker-module", "podman-module")
+
+
+def _left() -> list[str]:
+    """Directories and cgroups of a benchmark."""
+    found = glob.glob(f"{tempfile.gettempdir()}/mini-bench-*") + glob.glob("/sys/fs/cgroup/**/mini-bench-*")
+    return sorted(found)
+
+
+def _row(table: str, label: str) -> list[str]:
+    """The words behind the label, in the first row that has it."""
+    found = re.search(rf"^ *{re.escape(label)}  +(.*)", table, re.MULTILINE)
+    assert found, label
+    return found[1].split()
+
+
+def test_the_table_has_its_rows() -> None:
+    before = _left()
+    done = subprocess.run(COMMAND, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stderr
+    for label in MEASURED:
+        count, median, unit, *_rest = _row(done.stdout, label)
+        assert int(count) >= 2
+        assert float(median) > 0
+        assert unit in ("ms", "MB")
+    for label in LEFT_OUT:
+        assert _row(done.stdout, label) == ["left", "out", "by", "--quick"]
+    assert done.stdout.count("MISSED") + done.stdout.count(" met") >= 6
+    assert _left() == before
+
+
+def test_an_interrupted_run_leaves_nothing() -> None:
+    before = _left()
+    with subprocess.Popen(COMMAND, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as running:
+        deadline = time.monotonic() + 30
+        while not [path for path in _left() if path not in before and "/sys/" in path]:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        time.sleep(2)
+        running.send_signal(signal.SIGINT)
+        assert running.wait(30) != 0
+    assert _left() == before

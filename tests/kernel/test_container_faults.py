@@ -1,0 +1,325 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""kill -9 and errors at every named step: the next run of the same task converges, and nothing leaks."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.mini.containers.plugins.module_utils.core.errors import Busy, MiniError
+from ansible_collections.mini.containers.plugins.module_utils.core.plan import Step
+from ansible_collections.mini.containers.plugins.module_utils.engine.containers.record import id_of
+from ansible_collections.mini.containers.plugins.module_utils.linux import files
+from ansible_collections.mini.containers.plugins.module_utils.runtime import state
+
+CREATE = ["reserve-name", "make-directories", "make-volume", "lease-address", "write-record"]
+START = ["claim-ports", "make-netns", "connect", "publish", "write-bundle", "start"]
+TASK: dict[str, Any] = {
+    "image": "box",
+    "command": "sleep 1000",
+    "memory": "32M",
+    "stop_timeout": 0,
+    "networks": [{"name": "lan"}],
+    "published_ports": ["8080:80"],
+    "volumes": ["data:/data"],
+}
+
+
+@pytest.fixture
+def lan(host: Any) -> Any:
+    """A host with a network; the volume of the task goes at the end, as no container takes it along."""
+    host.network()
+    yield host
+    files.remove_tree(host.paths.volumes)
+    host.no_network("lan")
+
+
+def _killed_at(event: str, name: str) -> Callable[[str, Step], None]:
+    def observer(seen: str, step: Step) -> None:
+        if (seen, step.name) == (event, name):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    return observer
+
+
+def _run_and_die(host: Any, event: str, step: str, **options: Any) -> None:
+    """The task in a process of its own, killed at the step."""
+    child = os.fork()
+    if child == 0:
+        try:
+            host.container(observer=_killed_at(event, step), **options)
+        finally:
+            os._exit(0)
+    _pid, status = os.waitpid(child, 0)
+    assert os.WIFSIGNALED(status), f"the step {step} was never reached"
+
+
+def _converges(host: Any) -> None:
+    host.container(**TASK)
+    assert host.pid()
+    assert not host.container(**TASK).plan
+    assert host.exec("c", "true").rc == 0
+    host.absent("c")
+
+
+@pytest.mark.parametrize("event", ["begin", "done"])
+@pytest.mark.parametrize("step", CREATE + START)
+def test_killed_while_it_is_made(lan: Any, step: str, event: str) -> None:
+    _run_and_die(lan, event, step, **TASK)
+    _converges(lan)
+
+
+@pytest.mark.parametrize("event", ["begin", "done"])
+@pytest.mark.parametrize("step", CREATE + START)
+def test_killed_while_it_is_made_and_then_not_wanted(lan: Any, step: str, event: str) -> None:
+    _run_and_die(lan, event, step, **TASK)
+    lan.absent("c")
+    assert not lan.container(state="absent").plan
+
+
+@pytest.mark.parametrize("event", ["begin", "done"])
+@pytest.mark.parametrize("step", START)
+def test_killed_while_it_is_started_again(lan: Any, step: str, event: str) -> None:
+    lan.container(**TASK)
+    lan.container(state="stopped")
+    _run_and_die(lan, event, step, **TASK)
+    _converges(lan)
+
+
+@pytest.mark.parametrize("event", ["begin", "done"])
+@pytest.mark.parametrize("step", ["stop", "remove"])
+def test_killed_while_it_is_removed(lan: Any, step: str, event: str) -> None:
+    lan.container(**TASK)
+    _run_and_die(lan, event, step, state="absent")
+    lan.absent("c")
+    assert not lan.container(state="absent").plan
+
+
+@pytest.mark.parametrize("event", ["begin", "done"])
+@pytest.mark.parametrize("step", ["stop", "set-aside", *CREATE, *START, "discard"])
+def test_killed_while_it_is_replaced(lan: Any, step: str, event: str) -> None:
+    lan.container(**{**TASK, "command": "sleep 999"})
+    _run_and_die(lan, event, step, **TASK)
+    lan.container(**TASK)
+    _converges(lan)
+
+
+@pytest.mark.parametrize("event", ["begin", "done"])
+@pytest.mark.parametrize("step", ["claim-ports", "write-record", "set-limits", "publish"])
+def test_killed_while_it_is_changed(lan: Any, step: str, event: str) -> None:
+    lan.container(**{**TASK, "memory": "64M", "published_ports": ["8081:80"]})
+    _run_and_die(lan, event, step, **TASK)
+    _converges(lan)
+
+
+@pytest.mark.parametrize("event", ["begin", "done"])
+@pytest.mark.parametrize("step", ["write-bundle", "reload", "write-record", "pause"])
+def test_killed_while_its_monitor_is_told(host: Any, step: str, event: str) -> None:
+    """Whatever the monitor has heard by then, it has heard everything after the next run."""
+    host.container(healthcheck={"test": "false", "interval": "100ms", "retries": 1})
+    task = {"healthcheck": {"test": "true", "interval": "100ms"}, "auto_remove": True, "paused": True}
+    _run_and_die(host, event, step, **task)
+    host.container(**task)
+    assert not host.container(**task).plan
+    host.container(paused=False)
+    assert _eventually(lambda: host.state()["health"]["status"] == "healthy")
+    os.kill(host.pid(), signal.SIGKILL)
+    assert _eventually(lambda: id_of(host.paths, "c") is None, 15)
+
+
+@pytest.mark.parametrize("event", ["begin", "done"])
+def test_killed_while_its_replacement_has_to_prove_itself(host: Any, event: str) -> None:
+    task = {"state": "healthy", "healthcheck": {"test": "true", "interval": "100ms"}, "healthy_wait_timeout": 20.0}
+    host.container(**task)
+    _run_and_die(host, event, "wait-healthy", **task, command="sleep 999")
+    host.container(**task, command="sleep 999")
+    assert not host.container(**task, command="sleep 999").plan
+    assert len(os.listdir(host.paths.containers)) == 1
+    assert _eventually(lambda: host.state()["health"]["status"] == "healthy")
+    host.absent("c")
+
+
+@pytest.mark.parametrize("event", ["begin", "done"])
+def test_killed_while_it_is_adopted(host: Any, event: str) -> None:
+    host.container(command=["sh", "-c", "while :; do echo x; sleep 0.01; done"])
+    monitor = state.process(host.state(), "monitor")
+    assert monitor
+    monitor.signal(signal.SIGKILL)
+    assert monitor.wait(10)
+    _run_and_die(host, event, "adopt")
+    host.container()
+    assert state.process(host.state(), "monitor") != monitor
+    assert not host.container().plan
+    assert len(host.processes()) == 1
+    host.container(state="absent", force_kill=True)
+
+
+@pytest.mark.parametrize("step", CREATE + START)
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO])
+def test_an_error_takes_everything_back(lan: Any, step: str, number: int) -> None:
+    def observer(event: str, found: Step) -> None:
+        if (event, found.name) == ("done", step):
+            raise OSError(number, os.strerror(number), "/some/file")
+
+    with pytest.raises(MiniError, match=os.strerror(number)) as caught:
+        lan.container(observer=observer, **TASK)
+    assert caught.value.step == step
+    assert [path for path in lan.left() if "/network/" not in path] == []
+
+
+@pytest.mark.parametrize("moment", [0.0, 0.005, 0.01, 0.02, 0.03, 0.05, 0.08, 0.12])
+def test_killed_at_any_moment(lan: Any, moment: float) -> None:
+    """Steps are our own idea of progress; kill -9 has no such idea."""
+    child = os.fork()
+    if child == 0:
+        try:
+            lan.container(**TASK)
+        finally:
+            os._exit(0)
+    time.sleep(moment)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    time.sleep(0.3)  # a launcher that was under way finishes on its own
+    _converges(lan)
+
+
+def test_a_claim_that_was_cut_short_goes_with_the_others(lan: Any) -> None:
+    """kill -9 between the temporary file of a claim and its name."""
+    lan.container(**TASK)
+    Path(lan.paths.ports, "tcp.8080", "any.1.tmp").touch()
+    _converges(lan)
+
+
+@pytest.fixture
+def slow_launcher(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Makes the launchers of this process need a second for their start."""
+    script = tmp_path / "python"
+    script.write_text(f'#!/bin/sh\nsleep 1\nexec {os.path.realpath(sys.executable)} "$@"\n')
+    script.chmod(0o755)
+    return lambda: monkeypatch.setattr(sys, "executable", str(script))
+
+
+def test_a_start_under_way_keeps_the_lock_of_a_task_that_was_killed(
+    lan: Any, slow_launcher: Callable[[], None]
+) -> None:
+    """Else the next task would see nothing that runs, and start a second one, or remove what is about to start."""
+    for after in ({}, {"state": "absent"}):
+        child = os.fork()
+        if child == 0:
+            slow_launcher()
+            lan.container(**TASK)
+            os._exit(0)
+        assert _eventually(lambda: os.path.exists(lan.paths.netns(_id(lan))))
+        time.sleep(0.3)
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        assert not after or lan.container(**{**TASK, **after}).plan
+        assert after or not lan.container(**TASK).plan
+        time.sleep(1.5)
+        lan.absent("c")
+        assert lan.processes() == []
+
+
+def test_a_start_under_way_is_over_before_it_is_taken_back(lan: Any, slow_launcher: Callable[[], None]) -> None:
+    """Ctrl-C goes to all processes of the terminal."""
+    child = os.fork()
+    if child == 0:
+        os.setpgid(0, 0)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        slow_launcher()
+        try:
+            lan.container(**TASK)
+        except KeyboardInterrupt:
+            os._exit(3)
+        os._exit(0)
+    assert _eventually(lambda: os.path.exists(lan.paths.netns(_id(lan))))
+    time.sleep(0.3)
+    os.killpg(child, signal.SIGINT)
+    _pid, status = os.waitpid(child, 0)
+    assert os.waitstatus_to_exitcode(status) == 3
+    time.sleep(1.5)
+    assert lan.processes() == []
+    assert [path for path in lan.left() if "/network/" not in path] == []
+
+
+def _id(host: Any) -> str:
+    return id_of(host.paths, "c") or "none"
+
+
+def _eventually(condition: Callable[[], bool], seconds: float = 5.0) -> bool:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.01)
+    return True
+
+
+def test_a_full_disk_is_one_sentence_and_can_be_cleaned_up(host: Any, tmp_path: Path) -> None:
+    """Stop and removal must work with not one byte left."""
+    host.container()
+    Path(host.paths.container(host.record().id, "record.json")).stat()
+    small = tmp_path / "small"
+    small.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(small)], check=True)
+    try:
+        files.write_atomic(str(small / "record"), b"old")
+        with pytest.raises(OSError, match="No space left"):
+            files.write_atomic(str(small / "record"), b"x" * 100_000)
+        assert (small / "record").read_bytes() == b"old"
+        assert sorted(path.name for path in small.iterdir()) == ["record"]
+    finally:
+        subprocess.run(["umount", str(small)], check=True)
+    host.absent("c")
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff\xfe", b'{"schema": 99}', b'{"schema": 1}', b"[" * 10000])
+def test_a_record_that_cannot_be_read_hides_nobody(lan: Any, content: bytes) -> None:
+    lan.container(**TASK)
+    lan.container("other")
+    Path(lan.paths.container_record(lan.record().id)).write_bytes(content)
+    assert not lan.container("other").plan
+    _converges(lan)
+    lan.absent("other")
+
+
+def test_a_lock_that_is_held_names_its_holder(host: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    ready_read, ready_write = os.pipe()
+    child = os.fork()
+    if child == 0:
+        with files.locked(host.paths.lock("container", "c"), "container c"):
+            os.write(ready_write, b"x")
+            time.sleep(60)
+    os.read(ready_read, 1)
+    monkeypatch.setattr(files, "LOCK_TIMEOUT", 0.2)
+    with pytest.raises(Busy, match=f"locked by process {child}"):
+        host.container()
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    host.container()
+    host.absent("c")
+
+
+def test_two_tasks_for_the_same_container_make_one(host: Any) -> None:
+    children = []
+    for _number in range(8):
+        child = os.fork()
+        if child == 0:
+            code = 1
+            try:
+                host.container()
+                code = 0
+            finally:
+                os._exit(code)
+        children.append(child)
+    assert [os.waitpid(child, 0)[1] for child in children] == [0] * 8
+    assert len(os.listdir(host.paths.containers)) == 1
+    host.absent("c")

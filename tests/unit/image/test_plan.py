@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is done for which task, on which host."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from ansible_collections.mini.containers.plugins.module_utils.core.errors import Conflict, NotFound
+from ansible_collections.mini.containers.plugins.module_utils.core.specs import ImageConfig
+from ansible_collections.mini.containers.plugins.module_utils.engine.images.observe import Observation
+from ansible_collections.mini.containers.plugins.module_utils.engine.images.plan import plan_absent, plan_present
+from ansible_collections.mini.containers.plugins.module_utils.engine.images.source import Source
+from ansible_collections.mini.containers.plugins.module_utils.engine.images.spec import ImageSpec, overlay
+from ansible_collections.mini.containers.plugins.module_utils.image.reference import Reference
+from ansible_collections.mini.containers.plugins.module_utils.image.store import StoredImage
+
+NAME = Reference("web", "latest")
+CONFIG = ImageConfig(command=("a",), env={"A": "1"})
+IMAGE = StoredImage("sha256:" + "1" * 64, ("web:latest",), CONFIG, ("sha256:2",), "", 1, "amd64", "linux")
+TWICE = replace(IMAGE, references=("other:1", "web:latest"))
+SRC = Source("file", "/x.tar")
+THERE = Observation(image=IMAGE, base=CONFIG)
+MADE = Observation(image=IMAGE, source=SRC, unchanged=True)
+FROM_SRC = ImageSpec(NAME, src="/x.tar", config={"command": ("a",), "env": {"A": "1"}})
+
+PRESENT: list[tuple[str, ImageSpec, Observation, list[str]]] = [
+    ("new", FROM_SRC, Observation(source=SRC), ["import"]),
+    ("again", FROM_SRC, MADE, []),
+    ("new content", FROM_SRC, replace(MADE, unchanged=False), ["import", "sweep"]),
+    ("new configuration", replace(FROM_SRC, config={}), MADE, ["configure", "sweep"]),
+    ("unreadable", FROM_SRC, Observation(source=SRC, damaged=True), ["import"]),
+    ("layers lost", FROM_SRC, replace(MADE, missing=("sha256:2",)), ["unpack"]),
+    ("by name", ImageSpec(NAME), THERE, []),
+    ("by name, layers lost", ImageSpec(NAME), replace(THERE, missing=("sha256:2",)), ["unpack"]),
+    ("by name, same value", ImageSpec(NAME, config={"env": {"A": "1"}}), THERE, []),
+    ("by name, a variable more", ImageSpec(NAME, config={"env": {"B": "2"}}), THERE, ["configure", "sweep"]),
+    ("by name, no command", ImageSpec(NAME, config={"command": ()}), THERE, ["configure", "sweep"]),
+    ("commit", ImageSpec(NAME, from_container="c"), Observation(source=SRC, base=CONFIG), ["commit"]),
+    ("commit again", ImageSpec(NAME, from_container="c"), replace(MADE, base=CONFIG), []),
+    ("export", replace(FROM_SRC, archive_path="/a"), replace(MADE, exported=False), ["export"]),
+    ("exported", replace(FROM_SRC, archive_path="/a"), MADE, []),
+    (
+        "import and export",
+        replace(FROM_SRC, archive_path="/a"),
+        Observation(source=SRC, exported=False),
+        ["import", "export"],
+    ),
+    ("change and export", replace(FROM_SRC, config={}, archive_path="/a"), MADE, ["configure", "export", "sweep"]),
+    ("leftovers", FROM_SRC, replace(MADE, leftovers=True), ["sweep"]),
+]
+
+
+@pytest.mark.parametrize(("wanted", "seen", "names"), [row[1:] for row in PRESENT], ids=[row[0] for row in PRESENT])
+def test_present(wanted: ImageSpec, seen: Observation, names: list[str]) -> None:
+    assert [step.name for step in plan_present(wanted, seen)] == names
+
+
+@pytest.mark.parametrize(
+    ("seen", "force", "names"),
+    [
+        (Observation(), False, []),
+        (THERE, False, ["untag", "sweep"]),
+        (Observation(damaged=True), False, ["untag", "sweep"]),
+        (Observation(leftovers=True), False, ["sweep"]),
+        (replace(THERE, users=("c",)), True, ["untag", "sweep"]),
+        (Observation(image=TWICE, users=("c",)), False, ["untag", "sweep"]),
+    ],
+)
+def test_absent(seen: Observation, force: bool, names: list[str]) -> None:
+    assert [step.name for step in plan_absent(ImageSpec(NAME), seen, force=force)] == names
+
+
+def test_refuses_to_remove_what_is_used() -> None:
+    with pytest.raises(Conflict, match="the containers a, b stand on it; .* force: true"):
+        plan_absent(ImageSpec(NAME), replace(THERE, users=("a", "b")))
+
+
+def test_nothing_to_make_it_from() -> None:
+    with pytest.raises(NotFound, match="there is no image web:latest .* give src"):
+        plan_present(ImageSpec(NAME), Observation())
+
+
+def test_reasons_name_values_but_no_secrets() -> None:
+    wanted = ImageSpec(NAME, config={"command": ("b", "c"), "env": {"PASSWORD": "hunter2"}})
+    (step, _sweep) = plan_present(wanted, THERE)
+    assert step.describe() == "configure web:latest: command a → b c, env A → A,PASSWORD"
+
+
+@pytest.mark.parametrize(
+    ("base", "given", "result"),
+    [
+        (None, {"command": ("x",)}, {"command": ("x",), "env": {}}),
+        (CONFIG, {"command": ("x",)}, {"command": ("x",), "env": {"A": "1"}}),
+        (CONFIG, {"env": {"A": "2", "B": "3"}}, {"command": ("a",), "env": {"A": "2", "B": "3"}}),
+        (CONFIG, {}, {"command": ("a",), "env": {"A": "1"}}),
+    ],
+)
+def test_overlay(base: ImageConfig | None, given: dict[str, Any], result: dict[str, Any]) -> None:
+    assert overlay(base, given) == ImageConfig(**result)

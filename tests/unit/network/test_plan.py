@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The planner of networks, by tables: it is a pure function."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from ansible_collections.mini.containers.plugins.module_utils.core.errors import BadInput, Conflict
+from ansible_collections.mini.containers.plugins.module_utils.core.plan import Impact
+from ansible_collections.mini.containers.plugins.module_utils.core.specs import NetworkSpec
+from ansible_collections.mini.containers.plugins.module_utils.engine.networks.observe import Observation
+from ansible_collections.mini.containers.plugins.module_utils.engine.networks.plan import (
+    plan_absent,
+    plan_present,
+    plan_repair,
+    resolve,
+)
+from ansible_collections.mini.containers.plugins.module_utils.engine.networks.record import NetworkRecord
+from ansible_collections.mini.containers.plugins.module_utils.glue.network import given, network_spec
+from ansible_collections.mini.containers.plugins.module_utils.network.bridge import BridgeState
+from ansible_collections.mini.containers.plugins.module_utils.network.firewall.changes import Found, Present
+from ansible_collections.mini.containers.plugins.module_utils.network.firewall.rules import HOST, of_network
+
+SPEC = NetworkSpec("web", subnet="10.1.0.0/24", gateway="10.1.0.1")
+RECORD = NetworkRecord("1" * 64, SPEC, "mini-web", "2030-01-01T00:00:00Z")
+BRIDGE = BridgeState(3, "bridge", "mini:web", "02:6d:0a:01:00:01", 1500, True, ("10.1.0.1/24",), True)
+NOTHING = Observation("web", "mini-web", "mini:web", last=True)
+
+
+def present(*rules) -> Present:
+    found = Present()
+    for rule in rules:
+        found.rules.setdefault((rule.table, rule.chain), []).append(Found(rule.tag, rule.owner, ""))
+    return found
+
+
+RIGHT = Observation(
+    "web",
+    "mini-web",
+    "mini:web",
+    record=RECORD,
+    directory=True,
+    bridge=BRIDGE,
+    rules=present(*HOST, *of_network("mini-web", SPEC.subnet)),
+    forwarding=True,
+    last=True,
+)
+
+
+def names(plan) -> list[str]:
+    return [step.name for step in plan]
+
+
+@pytest.mark.parametrize(
+    ("seen", "wanted"),
+    [
+        (RIGHT, []),
+        (replace(RIGHT, forwarding=False), ["allow-forwarding"]),
+        (replace(RIGHT, rules=Present()), ["install-rules"]),
+        (replace(RIGHT, rules=present(*of_network("mini-web", SPEC.subnet))), ["install-rules"]),
+        (replace(RIGHT, bridge=None), ["create-bridge", "set-bridge-sysctls", "set-gateway"]),
+        (replace(RIGHT, bridge=replace(BRIDGE, alias="")), ["configure-bridge"]),
+        (replace(RIGHT, bridge=replace(BRIDGE, up=False)), ["set-gateway"]),
+        (replace(RIGHT, bridge=replace(BRIDGE, addresses=())), ["set-gateway"]),
+        (replace(RIGHT, bridge=replace(BRIDGE, sysctls=False)), ["set-bridge-sysctls"]),
+    ],
+)
+def test_repair(seen, wanted):
+    assert names(plan_repair(RECORD, seen)) == wanted
+    assert names(plan_present(NetworkSpec("web"), (), seen)) == wanted
+
+
+@pytest.mark.parametrize(
+    ("fields", "wanted", "impact"),
+    [
+        ({}, [], Impact.LIVE),
+        ({"labels": {"a": "1"}}, ["write-network"], Impact.LIVE),
+        ({"internal": True}, ["write-network", "install-rules"], Impact.LIVE),
+        ({"mtu": 1400}, ["write-network", "configure-bridge"], Impact.LIVE),
+        ({"gateway": "10.1.0.9"}, ["drop-leases", "write-network", "set-gateway"], Impact.RECREATE),
+        ({"subnet": "10.2.0.0/24"}, ["drop-leases", "write-network", "install-rules", "set-gateway"], Impact.RECREATE),
+    ],
+)
+def test_changes(fields, wanted, impact):
+    plan = plan_present(NetworkSpec("web", **fields), fields, RIGHT)
+    assert names(plan) == wanted
+    assert plan.impact == impact
+
+
+def test_what_is_not_mentioned_is_kept():
+    record = replace(RECORD, spec=replace(SPEC, internal=True, mtu=1400, labels={"a": "1"}, gateway="10.1.0.254"))
+    seen = replace(RIGHT, record=record)
+    assert resolve(NetworkSpec("web"), (), seen) == record.spec
+    assert resolve(NetworkSpec("web", subnet=SPEC.subnet), {"subnet"}, seen).gateway == "10.1.0.254"
+    assert resolve(NetworkSpec("web", subnet="10.2.0.0/24"), {"subnet"}, seen).gateway == "10.2.0.1"
+
+
+def test_a_free_subnet_that_hides_no_name_server():
+    seen = replace(NOTHING, taken={"10.213.0.0/24": "the network other"}, nameservers=("10.213.1.53",))
+    assert resolve(NetworkSpec("web"), (), seen).subnet == "10.213.2.0/24"
+
+
+def test_containers_are_not_moved_unasked():
+    seen = replace(RIGHT, members={"c" * 64: "10.1.0.2", "d" * 64: "10.1.0.3"}, titles={"c" * 64: "box"})
+    with pytest.raises(Conflict, match="containers are attached .box, 1 more."):
+        plan_present(NetworkSpec("web", subnet="10.2.0.0/24"), {"subnet"}, seen)
+    plan = plan_present(NetworkSpec("web", subnet="10.2.0.0/24"), {"subnet"}, seen, force=True)
+    assert names(plan)[0] == "disconnect-container"
+    assert plan_present(NetworkSpec("web", internal=True), {"internal"}, seen)
+
+
+@pytest.mark.parametrize(
+    ("seen", "wanted"),
+    [
+        (NOTHING, []),
+        (RIGHT, ["remove-rules", "delete-bridge", "give-back-forwarding", "remove-network"]),
+        (replace(RIGHT, last=False), ["remove-rules", "delete-bridge", "remove-network"]),
+        (replace(RIGHT, bridge=None, rules=Present()), ["give-back-forwarding", "remove-network"]),
+        (replace(RIGHT, record=None, corrupt=True, bridge=None, rules=Present(), last=False), ["remove-network"]),
+        (replace(NOTHING, bridge=BRIDGE), ["delete-bridge"]),
+        (replace(NOTHING, bridge=replace(BRIDGE, alias="theirs")), []),
+        (replace(NOTHING, bridge=replace(BRIDGE, alias="")), []),
+        (replace(NOTHING, bridge=replace(BRIDGE, kind="dummy")), []),
+    ],
+)
+def test_absent(seen, wanted):
+    assert names(plan_absent(seen)) == wanted
+
+
+def test_somebody_elses_bridge():
+    with pytest.raises(Conflict, match="mini-web is taken by a dummy"):
+        plan_present(SPEC, ("subnet",), replace(NOTHING, bridge=replace(BRIDGE, kind="dummy")))
+
+
+OPTIONS = {
+    "name": "web", "driver": "bridge", "subnet": None, "gateway": None, "ipam_config": None, "internal": None,
+    "mtu": None, "labels": None,
+}  # fmt: skip
+
+
+def test_options():
+    params = {**OPTIONS, "ipam_config": [{"subnet": "10.1.0.0/24", "gateway": "10.1.0.9"}], "labels": {"a": 1}}
+    assert network_spec(params) == NetworkSpec("web", subnet="10.1.0.0/24", gateway="10.1.0.9", labels={"a": "1"})
+    assert given(params) == {"subnet", "gateway", "labels"}
+    assert given({**OPTIONS, "internal": False, "labels": {}}) == {"internal", "labels"}
+
+
+@pytest.mark.parametrize(
+    ("params", "why"),
+    [
+        ({"gateway": "10.1.0.1"}, "without a subnet"),
+        ({"mtu": 10}, "mtu: 10 is not possible"),
+        ({"ipam_config": [{"subnet": "10.1.0.0/24"}, {"subnet": "10.2.0.0/24"}]}, "one IPv4 subnet"),
+        ({"name": "../x"}, "is not a network name"),
+        ({"name": "-j"}, "is not a network name"),
+        ({"name": "a\nb"}, "is not a network name"),
+        ({"name": "n" * 300}, "is not a network name"),
+    ],
+)
+def test_malformed_options(params, why):
+    options = {**OPTIONS, **params}
+    for entry in options["ipam_config"] or []:
+        entry.setdefault("gateway", None)
+    with pytest.raises(BadInput, match=why):
+        network_spec(options)
