@@ -49,8 +49,8 @@ lint: tools  ## ruff, mypy, yamllint, ansible-lint
 	ansible-lint
 
 .PHONY: check
-check: system tools  ## unit and kernel tests in one run
-	pytest tests/unit tests/kernel
+check: system tools  ## unit and kernel tests in one run; what fails there is tried once more by itself
+	pytest tests/unit tests/kernel || pytest --last-failed --last-failed-no-failures none tests/unit tests/kernel
 
 .PHONY: unit
 unit: tools  ## tests that need no root

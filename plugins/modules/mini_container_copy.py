@@ -58,7 +58,10 @@ options:
     type: bool
     default: false
   local_follow:
-    description: As O(follow), for the path on the host.
+    description:
+      - As O(follow), for the path of an original on the host.
+      - A link that stands in place of a copy on the host is never followed but replaced, since the container may
+        have given it out before. A path that ends with a slash goes through a link to a directory.
     type: bool
     default: true
   owner_id:

@@ -361,6 +361,30 @@ def test_a_copy_on_the_host_is_never_written_through(host: Any, tmp_path: Path) 
     host.absent("c")
 
 
+@pytest.mark.parametrize("local_follow", [True, False])
+def test_a_link_that_a_container_gave_out_leads_nowhere(host: Any, tmp_path: Path, local_follow: bool) -> None:
+    """First a link to where the host has something and the container nothing, then something to put there."""
+    canary = tmp_path / "host"
+    canary.mkdir()
+    (canary / "passwd").write_text("host")
+    (tmp_path / "linked").symlink_to(canary)
+    before = _look(canary)
+    host.container()
+    back = {"from_container": True, "src": "/tmp/t", "dest": f"{tmp_path}/back", "local_follow": local_follow}
+    for target, trap in (("passwd", "echo evil > /tmp/t"), ("", "echo evil > /tmp/t"), ("", "mkdir /tmp/t")):
+        host.exec("c", "sh", "-c", f"rm -rf /tmp/t; ln -s {canary}/{target} /tmp/t")
+        assert steps(host, **back)[0] in ("create", "replace")
+        assert (tmp_path / "back").is_symlink()
+        host.exec("c", "sh", "-c", f"rm /tmp/t; {trap}; [ -f /tmp/t ] || echo evil > /tmp/t/passwd")
+        assert steps(host, **back)[0] == "replace"
+        assert _look(canary) == before
+        assert not (tmp_path / "back").is_symlink()
+        files.remove_tree(f"{tmp_path}/back")
+    assert steps(host, **{**back, "dest": f"{tmp_path}/linked/"}) == ["replace"]
+    assert (canary / "passwd").read_text() == "evil\n"
+    host.absent("c")
+
+
 SWAP = """
 cd /tmp; mkdir real; echo inside > real/secret
 while :; do
@@ -378,10 +402,6 @@ def test_a_container_that_swaps_directories_for_links(host: Any, tmp_path: Path)
     before = _look(outside)
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "secret").write_text("from us")
-    attacker = """
-import os, sys
-"""
-    del attacker
     host.container(command=["sh", "-c", SWAP.replace("mv -T", "mv").format(outside=outside)], stop_timeout=0)
     outcomes = {"done": 0, "refused": 0}
     for number in range(250):
@@ -396,6 +416,7 @@ import os, sys
                 outcomes["done"] += 1
             except (MiniError, OSError):
                 outcomes["refused"] += 1
+            assert not (tmp_path / "all").is_symlink()
             for got in (tmp_path / "got", tmp_path / "all" / "secret"):
                 assert not got.is_file() or got.is_symlink() or got.read_text() != "host"
     assert _look(outside) == before

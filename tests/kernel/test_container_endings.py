@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from ansible_collections.mini.containers.plugins.module_utils.core.errors import BadInput, Conflict
 from ansible_collections.mini.containers.plugins.module_utils.engine.containers.facts import facts
-from ansible_collections.mini.containers.plugins.module_utils.engine.containers.record import id_of
+from ansible_collections.mini.containers.plugins.module_utils.engine.containers.record import find, id_of
 from ansible_collections.mini.containers.plugins.module_utils.linux.cgroups import monitors
 from ansible_collections.mini.containers.plugins.modules import mini_container
 
@@ -231,10 +231,10 @@ def test_a_task_that_is_killed_while_it_waits(host: Any) -> None:
     child = os.fork()
     if child == 0:
         try:
-            _task(host, command="sleep 1", detach=False, auto_remove=True)
+            _task(host, command="sleep 3", detach=False, auto_remove=True)
         finally:
             os._exit(0)
-    assert _eventually(lambda: not _gone(host) and host.pid())
+    assert _eventually(lambda: find(host.paths, "c") and host.pid())  # the name is there before the record
     host._look()
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)

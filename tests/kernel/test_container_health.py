@@ -158,9 +158,9 @@ def test_hundreds_of_probes_leave_nothing(host: Any) -> None:
     host.container(command=reaper, healthcheck={"test": script, "interval": "10ms"})
     assert _eventually(lambda: _lines(host) >= 20)
     monitor = host.state()["monitor"]["pid"]
-    descriptors, memory = len(os.listdir(f"/proc/{monitor}/fd")), _memory(monitor)
+    descriptors, memory = _descriptors(monitor), _memory(monitor)
     assert _eventually(lambda: _lines(host) >= 300, 120)
-    assert abs(len(os.listdir(f"/proc/{monitor}/fd")) - descriptors) <= 4
+    assert _eventually(lambda: _descriptors(monitor) <= descriptors)
     assert _memory(monitor) < memory + 1000
     host.container(healthcheck={"test": "NONE"})
     assert _eventually(lambda: len(host.exec("c", "ps").stdout.splitlines()) <= 4)
@@ -169,6 +169,16 @@ def test_hundreds_of_probes_leave_nothing(host: Any) -> None:
 
 def _lines(host: Any) -> int:
     return len(host.exec("c", "cat", "/count").stdout.splitlines())
+
+
+def _descriptors(pid: int) -> int:
+    """How many it holds between two probes: the fewest of many looks."""
+
+    def look() -> int:
+        time.sleep(0.005)
+        return len(os.listdir(f"/proc/{pid}/fd"))
+
+    return min(look() for _ in range(100))
 
 
 def _memory(pid: int) -> int:

@@ -20,7 +20,7 @@ from ...runtime.report import StepError
 from ..containers.record import ContainerRecord, id_of, whole
 from ..containers.root import Root, root_of
 from .actions import Actions
-from .place import Place, enter, find
+from .place import Place, changing, enter, find
 from .plan import plan
 from .source import Content, Tree, beginning
 from .spec import CopySpec
@@ -73,22 +73,28 @@ def _host() -> Iterator[int]:
 
 @contextlib.contextmanager
 def _ends(spec: CopySpec, root: int, host: int) -> Iterator[tuple[Union[Tree, Content], Place]]:
-    """Where the copy comes from and where it goes."""
+    """Where the copy comes from and where it goes.
+
+    A link that stands on the host in place of a copy may be an earlier copy of the container's: it is replaced.
+    """
     if spec.content is not None:
         if enter(root, spec.inside, "") != spec.inside or spec.inside.endswith("/"):
             raise BadInput(f"{spec.inside} in {spec.container} is a directory", hint="give the path of a file")
         with find(root, spec.inside, follow=spec.follow) as target:
             yield Content(spec.content), target
         return
-    inside, outside = (root, spec.inside, spec.follow), (host, spec.outside, spec.local_follow)
+    inside, outside = (root, spec.inside, spec.follow), (host, spec.outside, spec.local_follow and not spec.out)
     (from_root, from_path, from_follow), (to_root, to_path, to_follow) = (
         (inside, outside) if spec.out else (outside, inside)
     )
+    trusted = not spec.out
     with find(from_root, from_path, follow=from_follow) as origin:
         source = Tree(origin, KERNEL if spec.out and os.path.normpath(from_path) == "/" else ())
+        if from_follow and source.is_link:
+            raise changing(from_path)
         if not source.is_directory:
-            to_path = enter(to_root, to_path, os.path.basename(from_path))
-        with find(to_root, to_path, follow=to_follow) as target:
+            to_path = enter(to_root, to_path, os.path.basename(from_path), trusted=trusted)
+        with find(to_root, to_path, follow=to_follow, trusted=trusted) as target:
             yield source, target
 
 

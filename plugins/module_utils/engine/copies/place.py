@@ -80,23 +80,25 @@ def changing(path: str) -> Conflict:
 
 
 @contextlib.contextmanager
-def find(root: int, path: str, *, follow: bool) -> Iterator[Place]:
+def find(root: int, path: str, *, follow: bool, trusted: bool = True) -> Iterator[Place]:
     """The place that `path` means for a process whose root is `root`. The last component need not exist.
 
-    With `follow`, a link there stands for what it points to; a link to a directory always does.
+    With `follow`, a link there stands for what it points to. A link to a directory always does where links are
+    `trusted`, elsewhere with a slash behind it.
     """
-    parent, name = _resolve(root, path, follow=follow or _is_directory(root, path))
+    parent, name = _resolve(root, path, follow=follow or _is_directory(root, path, trusted))
     with opened(parent):
         yield Place(parent, name, path)
 
 
-def enter(root: int, path: str, name: str) -> str:
+def enter(root: int, path: str, name: str, *, trusted: bool = True) -> str:
     """The path of a file `name` that is copied to `path`: inside of it when it is a directory, or is to be one."""
-    return os.path.join(path, name) if path.endswith("/") or _is_directory(root, path) else path
+    return os.path.join(path, name) if path.endswith("/") or _is_directory(root, path, trusted) else path
 
 
-def _is_directory(root: int, path: str) -> bool:
-    with contextlib.suppress(OSError), opened(open_in_root(root, path, os.O_PATH)) as fd:
+def _is_directory(root: int, path: str, trusted: bool) -> bool:
+    flags = os.O_PATH if trusted else os.O_PATH | os.O_NOFOLLOW  # a slash at the end outdoes O_NOFOLLOW
+    with contextlib.suppress(OSError), opened(open_in_root(root, path, flags)) as fd:
         return stat.S_ISDIR(os.fstat(fd).st_mode)
     return False
 

@@ -46,10 +46,15 @@ class Tree:
         """Whether there may be more than one member."""
         return stat.S_ISDIR(self.top.st_mode)
 
+    @property
+    def is_link(self) -> bool:
+        """Whether a link itself is to be copied."""
+        return stat.S_ISLNK(self.top.st_mode)
+
     def members(self) -> Iterator[Member]:
         """The top, then all below it, directories before what is in them."""
         place = self.place
-        link = os.readlink(place.name, dir_fd=place.parent) if stat.S_ISLNK(self.top.st_mode) else b""
+        link = os.readlink(place.name, dir_fd=place.parent) if self.is_link else b""
         yield _member(b"", self.top, link)
         if not self.is_directory:
             return
