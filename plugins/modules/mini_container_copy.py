@@ -153,10 +153,6 @@ actions:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.mini.containers.plugins.module_utils.glue import bytecode
-
-bytecode.use()  # before all that it can speed up
-
 from ansible_collections.mini.containers.plugins.module_utils.core.paths import Paths
 from ansible_collections.mini.containers.plugins.module_utils.engine.copies.converge import copy
 from ansible_collections.mini.containers.plugins.module_utils.glue.copy import copy_spec, diff

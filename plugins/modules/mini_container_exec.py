@@ -115,10 +115,6 @@ stdout_lines:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.mini.containers.plugins.module_utils.glue import bytecode
-
-bytecode.use()  # before all that it can speed up
-
 from ansible_collections.mini.containers.plugins.module_utils.core.paths import Paths
 from ansible_collections.mini.containers.plugins.module_utils.engine.containers.execute import execute
 from ansible_collections.mini.containers.plugins.module_utils.glue.command import process_overrides

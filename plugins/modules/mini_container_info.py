@@ -106,10 +106,6 @@ stats:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.mini.containers.plugins.module_utils.glue import bytecode
-
-bytecode.use()  # before all that it can speed up
-
 from ansible_collections.mini.containers.plugins.module_utils.core.paths import Paths
 from ansible_collections.mini.containers.plugins.module_utils.engine.containers import logs
 from ansible_collections.mini.containers.plugins.module_utils.engine.containers.facts import facts

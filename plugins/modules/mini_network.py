@@ -117,10 +117,6 @@ actions:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.mini.containers.plugins.module_utils.glue import bytecode
-
-bytecode.use()  # before all that it can speed up
-
 from ansible_collections.mini.containers.plugins.module_utils.core.paths import Paths
 from ansible_collections.mini.containers.plugins.module_utils.engine.networks.converge import ensure, remove
 from ansible_collections.mini.containers.plugins.module_utils.glue.network import NETWORK_OPTIONS, given, network_spec

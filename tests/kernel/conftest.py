@@ -12,9 +12,10 @@ import io
 import os
 import shutil
 import subprocess
+import sys
 import tarfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -249,3 +250,25 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     outcome = yield
     if call.when == "call":
         item.failed = outcome.get_result().failed  # type: ignore[attr-defined]
+
+
+@pytest.fixture
+def play(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Runs a playbook on this host with the Ansible beside this Python."""
+    program = Path(sys.executable).with_name("ansible-playbook")
+    if not program.exists():
+        pytest.skip("no controller beside this Python")
+    collections = next(path for path in sys.path if Path(path, "ansible_collections", "mini").is_dir())
+    settings = {
+        "ANSIBLE_CONFIG": str(Path(__file__).resolve().parents[2] / "ansible.cfg"),
+        "ANSIBLE_COLLECTIONS_PATH": collections,
+        "ANSIBLE_PYTHON_INTERPRETER": "/usr/bin/python3",
+    }
+
+    def run(text: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        (tmp_path / "play.yml").write_text(text)
+        command = [str(program), "-i", "localhost,", "-c", "local", str(tmp_path / "play.yml"), *arguments]
+        env = {**os.environ, **settings, **environment}
+        return subprocess.run(command, check=False, capture_output=True, text=True, env=env)
+
+    return run

@@ -5,8 +5,6 @@ from __future__ import annotations
 
 import errno
 import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +15,6 @@ from ansible_collections.mini.containers.plugins.module_utils.core.errors import
     MiniError,
     NotFound,
 )
-
-REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 @pytest.mark.parametrize(
@@ -100,21 +96,6 @@ def test_check_mode_takes_for_granted_what_an_earlier_task_makes(host: Any) -> N
         host.container(check=True, **options, published_ports=["x"])
 
 
-def _play(tmp_path: Path, text: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    play = tmp_path / "play.yml"
-    play.write_text(text)
-    program = Path(sys.executable).with_name("ansible-playbook")
-    collections = next(path for path in sys.path if Path(path, "ansible_collections", "mini").is_dir())
-    environment = {
-        **os.environ,
-        "ANSIBLE_CONFIG": str(REPOSITORY / "ansible.cfg"),
-        "ANSIBLE_COLLECTIONS_PATH": collections,
-        "ANSIBLE_PYTHON_INTERPRETER": "/usr/bin/python3",
-    }
-    command = [str(program), "-i", "localhost,", "-c", "local", str(play), *arguments]
-    return subprocess.run(command, check=False, capture_output=True, text=True, env=environment)
-
-
 STACK = """
 - hosts: localhost
   gather_facts: false
@@ -129,16 +110,11 @@ STACK = """
 """
 
 
-@pytest.mark.skipif(
-    not Path(sys.executable).with_name("ansible-playbook").exists(), reason="no controller beside this Python"
-)
 class TestRole:
     """The role `mini_stack` hands on what it is given, whatever that is."""
 
-    def test_check_mode_of_a_host_that_has_nothing(self, tmp_path: Path) -> None:
-        done = _play(
-            tmp_path, STACK.format(root=tmp_path / "s", network="labels: {}", container="cap_drop: [ALL]"), "-C"
-        )
+    def test_check_mode_of_a_host_that_has_nothing(self, play: Any, tmp_path: Path) -> None:
+        done = play(STACK.format(root=tmp_path / "s", network="labels: {}", container="cap_drop: [ALL]"), "-C")
         assert done.returncode == 0, done.stdout + done.stderr
         assert "failed=0" in done.stdout
         assert not (tmp_path / "s").exists()
@@ -147,7 +123,9 @@ class TestRole:
         ("network", "container", "module"),
         [("labels: {}", "memroy: 64M", "mini_container"), ("iternal: true", "tty: false", "mini_network")],
     )
-    def test_an_option_that_does_not_exist(self, tmp_path: Path, network: str, container: str, module: str) -> None:
-        done = _play(tmp_path, STACK.format(root=tmp_path / "s", network=network, container=container), "-C")
+    def test_an_option_that_does_not_exist(
+        self, play: Any, tmp_path: Path, network: str, container: str, module: str
+    ) -> None:
+        done = play(STACK.format(root=tmp_path / "s", network=network, container=container), "-C")
         assert done.returncode != 0
         assert f"Unsupported parameters for (mini.containers.{module}) module" in done.stdout.replace("\n", " ")

@@ -22,7 +22,7 @@
       container/<id>/secret/             a tmpfs of its own
       port/<protocol>.<port>/<address or "any">   who publishes a port of the host
       lock/<object>
-    /run/mini-code/<digest>            compiled modules of the tasks, whatever their state root
+    /run/mini-code/<digest>/           the modules of one version of the collection, whatever their state root
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ import os
 
 DEFAULT_STATE_ROOT = "/var/lib/mini"
 DEFAULT_RUN_ROOT = "/run/mini"
-BYTECODE = "/run/mini-code"
+KEPT = "/run/mini-code"
 
 
 class Paths:

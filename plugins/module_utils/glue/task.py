@@ -8,6 +8,7 @@ turns it into a failure.
 from __future__ import annotations
 
 import errno
+import os
 from collections.abc import Iterable, Mapping
 from typing import Any, Callable
 
@@ -18,6 +19,7 @@ from ..core.paths import DEFAULT_STATE_ROOT, Paths
 from ..core.plan import Plan
 
 STATE_ROOT_OPTION: dict[str, Any] = {"state_root": {"type": "path", "default": DEFAULT_STATE_ROOT}}
+KEEP = "MINI_KEEP"  # set by the action plugin: the name under which the code is kept for the next tasks
 _EXIT_CODES = {errno.ENOENT: 127, errno.ENOTDIR: 127, errno.EACCES: 126, errno.EISDIR: 126, errno.ENOEXEC: 126}
 # What the system says of a state root that is no directory, or one that cannot be written to.
 UNFIT = (errno.ENOTDIR, errno.EROFS, errno.EPERM, errno.EACCES)
@@ -25,6 +27,10 @@ UNFIT = (errno.ENOTDIR, errno.EROFS, errno.EPERM, errno.EACCES)
 
 def run_task(module: AnsibleModule, work: Callable[[AnsibleModule, Paths], dict[str, Any]]) -> None:
     """Call `work` and end the task with what it returns, or with its error as one sentence."""
+    if KEEP in os.environ:
+        from .kept import keep
+
+        keep(os.environ.pop(KEEP))
     try:
         result = work(module, paths_of(module.params))
     except MiniError as exc:
