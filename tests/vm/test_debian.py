@@ -4,13 +4,16 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import time
 import urllib.request
+from pathlib import Path
 from typing import Any
 
 import pytest
 from vm_guest import Guest
-from vm_play import PLAYBOOKS, SITE, play
+from vm_play import PLAYBOOKS, REPOSITORY, SITE, play
 
 UNIT = "mini-containers@var-lib-mini.service"
 RULES = "iptables-save | grep -e ^-A -e :MINI | sed 's/ .[0-9]*:[0-9]*.$//'"
@@ -55,6 +58,12 @@ def test_the_published_port_answers_outside(guest: Guest) -> None:
 
 def test_limits(guest: Guest) -> None:
     play(guest, PLAYBOOKS / "limits.yml")
+
+
+def test_the_runtime_by_itself(guest: Guest, tmp_path: Path) -> None:
+    command = tmp_path / "mini-oci"
+    subprocess.run([sys.executable, str(REPOSITORY / "tools" / "make_runtime.py"), str(command)], check=True)
+    play(guest, PLAYBOOKS / "runtime.yml", "-e", f"command={command}")
 
 
 def test_the_end_of_a_session_is_not_the_end_of_its_containers(guest: Guest) -> None:
