@@ -85,6 +85,8 @@ stats:
   description:
     - What each container uses, by name, with the keys of Docker's statistics. V(null) for one that does not run.
     - Times are nanoseconds and sizes bytes. A number that this kernel does not keep is left out.
+    - With cgroup v1, kernels from 6.11 on count what goes to and from a disk only once some container, or somebody
+      else, has been given a limit for that disk.
   returned: when O(stats=true)
   type: dict
   sample: {"web": {

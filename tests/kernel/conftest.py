@@ -41,6 +41,8 @@ from ansible_collections.mini.containers.plugins.module_utils.linux import libc
 from ansible_collections.mini.containers.plugins.module_utils.linux.mount import MS_PRIVATE, set_propagation
 from ansible_collections.mini.containers.plugins.module_utils.runtime import state
 
+from .waiting import PATIENCE, eventually
+
 BUSYBOX = "/bin/busybox"
 COMMANDS = (
     "sh cat chmod chown cp cut dd echo env false find grep head hostname httpd id ip kill ln ls mkdir mknod mount mv nc"
@@ -153,6 +155,13 @@ class Host:
         init = live_process(self.state(name))
         return init.pid if init else 0
 
+    def ended(self, name: str = "c") -> dict[str, Any]:
+        """What the monitor wrote about a container's end, when that is over: the monitor has ended with it."""
+        eventually(lambda: self.state(name).get("status") == state.EXITED)
+        monitor = state.process(self.state(name), "monitor")
+        assert monitor is None or monitor.wait(PATIENCE)
+        return self.state(name)
+
     def cgroup_file(self, name: str, controller: str, file: str) -> str:
         """A value of the container's cgroup, whichever version the host has."""
         container_id = self.record(name).id
@@ -231,8 +240,8 @@ def host(tmp_path: Path, rootfs: Path, request: pytest.FixtureRequest) -> Iterat
 
 
 def _compare(found: Host, before: dict[str, Any], *, failed: bool) -> None:
-    """The kernel takes namespaces down in the background: give it a moment, not a minute."""
-    deadline = time.monotonic() + 5
+    """The kernel takes namespaces down in the background, and who removes a container may be on its way."""
+    deadline = time.monotonic() + (5 if failed else PATIENCE)
     after = found.snapshot()
     while after != before and time.monotonic() < deadline:
         time.sleep(0.05)

@@ -6,7 +6,6 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,14 +17,7 @@ from ansible_collections.mini.containers.plugins.module_utils.engine.containers.
 from ansible_collections.mini.containers.plugins.module_utils.linux.cgroups import monitors
 from ansible_collections.mini.containers.plugins.modules import mini_container
 
-
-def _eventually(condition: Callable[[], Any], seconds: float = 15.0) -> bool:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.02)
-    return True
+from .waiting import eventually
 
 
 def _steps(outcome: Any) -> list[str]:
@@ -74,7 +66,7 @@ def test_paused_and_on_again(host: Any) -> None:
     with pytest.raises(Conflict, match="is paused"):
         host.exec("c", "true")
     assert _steps(host.container(paused=False)) == ["unpause"]
-    assert _eventually(lambda: _ticks(host) > before)
+    eventually(lambda: _ticks(host) > before)
     assert host.pid() == pid
     assert facts(host.paths, host.record())["State"]["Status"] == "running"
     host.absent("c")
@@ -112,14 +104,14 @@ def test_paused_ones_can_be_killed_and_replaced(host: Any) -> None:
 def test_the_health_of_a_paused_container_is_not_checked(host: Any) -> None:
     host.container(healthcheck={"test": "true", "interval": "50ms", "timeout": "1s", "retries": 1})
     health = lambda: facts(host.paths, host.record())["State"]["Health"]  # noqa: E731
-    assert _eventually(lambda: health()["Status"] == "healthy")
+    eventually(lambda: health()["Status"] == "healthy")
     host.container(paused=True)
     time.sleep(0.5)
     before = health()["Log"][-1]["End"]
     time.sleep(1.5)
     assert health()["Log"][-1]["End"] == before
     host.container(paused=False)
-    assert _eventually(lambda: health()["Log"][-1]["End"] > before)
+    eventually(lambda: health()["Log"][-1]["End"] > before)
     assert health()["Status"] == "healthy"
     host.absent("c")
 
@@ -129,18 +121,18 @@ def test_removed_when_it_ends(host: Any) -> None:
     host.network()
     host.container(command="sleep 1", auto_remove=True, networks=[{"name": "lan"}], published_ports=["8080:80"])
     assert not _gone(host)
-    assert _eventually(lambda: _gone(host))
-    assert _eventually(lambda: [path for path in host.left() if "/network/" not in path] == [])
+    eventually(lambda: _gone(host))
+    eventually(lambda: [path for path in host.left() if "/network/" not in path] == [])
     host.no_network("lan")
 
 
 def test_removed_when_it_is_killed_or_stopped(host: Any) -> None:
     host.container(auto_remove=True)
     os.kill(host.pid(), signal.SIGKILL)
-    assert _eventually(lambda: _gone(host))
+    eventually(lambda: _gone(host))
     host.container(auto_remove=True)
     host.container(state="stopped")
-    assert _eventually(lambda: _gone(host))
+    eventually(lambda: _gone(host))
 
 
 def test_not_removed_by_a_restart_or_a_replacement(host: Any) -> None:
@@ -163,7 +155,7 @@ def test_removal_on_end_can_be_switched_while_it_runs(host: Any) -> None:
     host.container(auto_remove=False)
     assert host.pid() == pid
     os.kill(pid, signal.SIGKILL)
-    assert _eventually(lambda: host.state().get("status") == "exited")
+    eventually(lambda: host.state().get("status") == "exited")
     time.sleep(1)
     assert not _gone(host)
     host.container(auto_remove=True)
@@ -171,7 +163,7 @@ def test_removal_on_end_can_be_switched_while_it_runs(host: Any) -> None:
     host.container()
     host.container(auto_remove=True)
     os.kill(host.pid(), signal.SIGKILL)
-    assert _eventually(lambda: _gone(host))
+    eventually(lambda: _gone(host))
 
 
 def test_what_should_have_been_removed_is_by_the_next_task(host: Any) -> None:
@@ -179,7 +171,7 @@ def test_what_should_have_been_removed_is_by_the_next_task(host: Any) -> None:
     os.kill(host.state()["monitor"]["pid"], signal.SIGKILL)
     first = host.record().id
     os.kill(host.pid(), signal.SIGKILL)
-    assert _eventually(lambda: host.pid() == 0)
+    eventually(lambda: host.pid() == 0)
     assert _steps(host.container(image="box", command="sleep 1000", auto_remove=True))[0] == "remove"
     assert host.record().id != first
     host.absent("c")
@@ -234,11 +226,11 @@ def test_a_task_that_is_killed_while_it_waits(host: Any) -> None:
             _task(host, command="sleep 3", detach=False, auto_remove=True)
         finally:
             os._exit(0)
-    assert _eventually(lambda: find(host.paths, "c") and host.pid())  # the name is there before the record
+    eventually(lambda: find(host.paths, "c") and host.pid())  # the name is there before the record
     host._look()
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
-    assert _eventually(lambda: _gone(host))
+    eventually(lambda: _gone(host))
 
 
 def test_the_log_of_one_file_stays_small(host: Any) -> None:
@@ -246,7 +238,7 @@ def test_the_log_of_one_file_stays_small(host: Any) -> None:
         command=["sh", "-c", "seq 1 20000; echo end; exec sleep 1000"], log_options={"max-size": "10K", "max-file": "1"}
     )
     log = Path(host.paths.container(host.record().id, "log"))
-    assert _eventually(lambda: b" end\n" in log.read_bytes())
+    eventually(lambda: b" end\n" in log.read_bytes())
     assert log.stat().st_size <= 10240
     assert not log.with_name("log.1").exists()
     host.absent("c")

@@ -14,6 +14,8 @@ import pytest
 from ansible_collections.mini.containers.plugins.module_utils.core.errors import MiniError
 from ansible_collections.mini.containers.plugins.module_utils.engine import runtime
 
+from .waiting import eventually
+
 
 def test_a_launcher_that_is_interrupted_reads_nothing_of_the_image(host: Any) -> None:
     """CVE-2019-14271 by way of a traceback: Python shows the lines of its source, decoded as the file itself says.
@@ -32,7 +34,7 @@ def test_a_launcher_that_is_interrupted_reads_nothing_of_the_image(host: Any) ->
             os._exit(0)
     (launcher,) = _when_running(host, "sleep")
     os.kill(launcher, signal.SIGINT)
-    assert _eventually(lambda: _command(launcher) == b"")
+    eventually(lambda: _command(launcher) == b"")
     assert not (upper / "sprung").exists()
     os.waitpid(child, 0)
     host.absent("c")
@@ -99,15 +101,6 @@ def _when_running(host: Any, program: str) -> list[int]:
             return launchers
         time.sleep(0.01)
     raise AssertionError(f"{program} does not run")
-
-
-def _eventually(condition: Any, seconds: float = 5.0) -> bool:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.01)
-    return True
 
 
 def _command(pid: int) -> bytes:

@@ -20,6 +20,8 @@ from ansible_collections.mini.containers.plugins.module_utils.engine.containers.
 from ansible_collections.mini.containers.plugins.module_utils.linux import files
 from ansible_collections.mini.containers.plugins.module_utils.runtime import state
 
+from .waiting import eventually
+
 CREATE = ["reserve-name", "make-directories", "make-volume", "lease-address", "write-record"]
 START = ["claim-ports", "make-netns", "connect", "publish", "write-bundle", "start"]
 TASK: dict[str, Any] = {
@@ -130,9 +132,9 @@ def test_killed_while_its_monitor_is_told(host: Any, step: str, event: str) -> N
     host.container(**task)
     assert not host.container(**task).plan
     host.container(paused=False)
-    assert _eventually(lambda: host.state()["health"]["status"] == "healthy")
+    eventually(lambda: host.state()["health"]["status"] == "healthy")
     os.kill(host.pid(), signal.SIGKILL)
-    assert _eventually(lambda: id_of(host.paths, "c") is None, 15)
+    eventually(lambda: id_of(host.paths, "c") is None, 15)
 
 
 @pytest.mark.parametrize("event", ["begin", "done"])
@@ -143,7 +145,7 @@ def test_killed_while_its_replacement_has_to_prove_itself(host: Any, event: str)
     host.container(**task, command="sleep 999")
     assert not host.container(**task, command="sleep 999").plan
     assert len(os.listdir(host.paths.containers)) == 1
-    assert _eventually(lambda: host.state()["health"]["status"] == "healthy")
+    eventually(lambda: host.state()["health"]["status"] == "healthy")
     host.absent("c")
 
 
@@ -217,7 +219,7 @@ def test_a_start_under_way_keeps_the_lock_of_a_task_that_was_killed(
             slow_launcher()
             lan.container(**TASK)
             os._exit(0)
-        assert _eventually(lambda: os.path.exists(lan.paths.netns(_id(lan))))
+        eventually(lambda: os.path.exists(lan.paths.netns(_id(lan))))
         time.sleep(0.3)
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
@@ -240,7 +242,7 @@ def test_a_start_under_way_is_over_before_it_is_taken_back(lan: Any, slow_launch
         except KeyboardInterrupt:
             os._exit(3)
         os._exit(0)
-    assert _eventually(lambda: os.path.exists(lan.paths.netns(_id(lan))))
+    eventually(lambda: os.path.exists(lan.paths.netns(_id(lan))))
     time.sleep(0.3)
     os.killpg(child, signal.SIGINT)
     _pid, status = os.waitpid(child, 0)
@@ -252,15 +254,6 @@ def test_a_start_under_way_is_over_before_it_is_taken_back(lan: Any, slow_launch
 
 def _id(host: Any) -> str:
     return id_of(host.paths, "c") or "none"
-
-
-def _eventually(condition: Callable[[], bool], seconds: float = 5.0) -> bool:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.01)
-    return True
 
 
 def test_a_full_disk_is_one_sentence_and_can_be_cleaned_up(host: Any, tmp_path: Path) -> None:

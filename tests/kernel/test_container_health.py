@@ -7,7 +7,6 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +16,7 @@ from ansible_collections.mini.containers.plugins.module_utils.engine.containers.
 from ansible_collections.mini.containers.plugins.module_utils.engine.containers.waiting import wait_healthy
 from ansible_collections.mini.containers.plugins.module_utils.runtime import state
 
-
-def _eventually(condition: Callable[[], Any], seconds: float = 15.0) -> bool:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.02)
-    return True
+from .waiting import eventually
 
 
 def _check(test: Any, **more: Any) -> dict[str, Any]:
@@ -44,17 +36,17 @@ def test_from_starting_to_healthy_to_unhealthy_and_back(host: Any) -> None:
     host.container(healthcheck=_check("cat /well", retries=2))
     assert _status(host) == "starting"
     host.exec("c", "touch", "/well")
-    assert _eventually(lambda: _status(host) == "healthy")
+    eventually(lambda: _status(host) == "healthy")
     host.exec("c", "rm", "/well")
-    assert _eventually(lambda: _status(host) == "unhealthy")
+    eventually(lambda: _status(host) == "unhealthy")
     found = _health(host)
     assert found["FailingStreak"] >= 2
     assert found["Log"][-1]["ExitCode"] == 1
     assert "No such file" in found["Log"][-1]["Output"]
     assert found["Log"][-1]["Start"] <= found["Log"][-1]["End"]
     host.exec("c", "touch", "/well")
-    assert _eventually(lambda: _status(host) == "healthy")
-    assert _eventually(lambda: len(_health(host)["Log"]) == 5)
+    eventually(lambda: _status(host) == "healthy")
+    eventually(lambda: len(_health(host)["Log"]) == 5)
     assert not host.container(healthcheck=_check("cat /well", retries=2)).plan
     host.container(state="stopped")
     assert _status(host) == "unhealthy"
@@ -73,7 +65,7 @@ def test_a_probe_is_as_confined_as_the_container(host: Any) -> None:
         "no_new_privs": True,
     }
     host.container(healthcheck=_check(["CMD", "sh", "-c", script]), **options)
-    assert _eventually(lambda: _status(host) == "healthy")
+    eventually(lambda: _status(host) == "healthy")
     output = _health(host)["Log"][-1]["Output"].split("\n")
     assert output[:4] == ["1000", "/tmp", "me", "100"]
     text = " ".join(" ".join(output).split())
@@ -96,7 +88,7 @@ def test_in_whatever_namespaces_the_container_is(host: Any, options: dict[str, A
     """Also with a second monitor; and what a probe leaves behind ends with it."""
     script = "id -u; cat /proc/self/uid_map; (setsid sleep 4433 &)"
     host.container(healthcheck=_check(script), **options)
-    assert _eventually(lambda: _status(host) == "healthy")
+    eventually(lambda: _status(host) == "healthy")
     shown = _health(host)["Log"][-1]["Output"].split()
     assert shown[0] == ("1000" if "user" in options else "0")
     assert (shown[2] != "0") == ("userns_mode" in options)
@@ -106,9 +98,9 @@ def test_in_whatever_namespaces_the_container_is(host: Any, options: dict[str, A
     assert monitor.wait(10)
     host.container()
     before = _health(host)["Log"][-1]["Start"]
-    assert _eventually(lambda: _health(host)["Log"][-1]["Start"] > before)
+    eventually(lambda: _health(host)["Log"][-1]["Start"] > before)
     host.absent("c")
-    assert _eventually(lambda: not _everywhere(b"sleep\0004433"))
+    eventually(lambda: not _everywhere(b"sleep\0004433"))
 
 
 def _everywhere(command: bytes) -> list[str]:
@@ -123,7 +115,7 @@ def _everywhere(command: bytes) -> list[str]:
 def test_the_first_processes_are_seen_by_a_probe(host: Any) -> None:
     """It is in the same pid namespace, and in the container's cgroup."""
     host.container(healthcheck=_check(["CMD-SHELL", "kill -0 1 && cat /proc/self/cgroup"]))
-    assert _eventually(lambda: _status(host) == "healthy")
+    eventually(lambda: _status(host) == "healthy")
     lines = [line.split(":", 2) for line in _health(host)["Log"][-1]["Output"].split()]
     assert {path for _number, _names, path in lines} <= {"/", "/health"}
     host.absent("c")
@@ -133,12 +125,12 @@ def test_a_hanging_probe_is_killed_with_all_its_children(host: Any) -> None:
     """Also those that have left its session, ignore signals, or still write."""
     script = "trap '' TERM HUP INT; echo begun; (setsid sleep 777 &) ; (sleep 778 &) ; sleep 779"
     host.container(healthcheck=_check(script, timeout="1s", retries=1))
-    assert _eventually(lambda: _status(host) == "unhealthy")
+    eventually(lambda: _status(host) == "unhealthy")
     last = _health(host)["Log"][-1]
     assert last["ExitCode"] == -1
     assert last["Output"].startswith("Health check exceeded timeout (1s): begun")
     host.container(healthcheck={"test": ["NONE"]})
-    assert _eventually(lambda: _sleepers(host) == 0)
+    eventually(lambda: _sleepers(host) == 0)
     assert "Health" not in facts(host.paths, host.record())["State"]
     host.absent("c")
 
@@ -156,14 +148,14 @@ def test_hundreds_of_probes_leave_nothing(host: Any) -> None:
     script = "echo x >> /count; (setsid sleep 555 &)"
     reaper = ["sh", "-c", "while :; do sleep 0.2; done"]
     host.container(command=reaper, healthcheck={"test": script, "interval": "10ms"})
-    assert _eventually(lambda: _lines(host) >= 20)
+    eventually(lambda: _lines(host) >= 20)
     monitor = host.state()["monitor"]["pid"]
     descriptors, memory = _descriptors(monitor), _memory(monitor)
-    assert _eventually(lambda: _lines(host) >= 300, 120)
-    assert _eventually(lambda: _descriptors(monitor) <= descriptors)
+    eventually(lambda: _lines(host) >= 300, 120)
+    eventually(lambda: _descriptors(monitor) <= descriptors)
     assert _memory(monitor) < memory + 1000
     host.container(healthcheck={"test": "NONE"})
-    assert _eventually(lambda: len(host.exec("c", "ps").stdout.splitlines()) <= 4)
+    eventually(lambda: len(host.exec("c", "ps").stdout.splitlines()) <= 4)
     host.absent("c")
 
 
@@ -188,14 +180,14 @@ def _memory(pid: int) -> int:
 
 def test_a_probe_that_writes_without_end(host: Any) -> None:
     host.container(healthcheck=_check("cat /dev/zero", timeout="1s", retries=1))
-    assert _eventually(lambda: _status(host) == "unhealthy")
+    eventually(lambda: _status(host) == "unhealthy")
     assert len(_health(host)["Log"][-1]["Output"]) < 4096 + 100
     host.absent("c")
 
 
 def test_a_probe_that_cannot_be_run(host: Any) -> None:
     host.container(healthcheck=_check(["CMD", "nothing"], retries=1))
-    assert _eventually(lambda: _status(host) == "unhealthy")
+    eventually(lambda: _status(host) == "unhealthy")
     assert _health(host)["Log"][-1]["ExitCode"] == -1
     assert "exec: No such file" in _health(host)["Log"][-1]["Output"]
     host.absent("c")
@@ -204,7 +196,7 @@ def test_a_probe_that_cannot_be_run(host: Any) -> None:
 def test_failures_do_not_count_in_the_start_period(host: Any) -> None:
     check = {"test": "false", "interval": "30s", "start_period": "30s", "start_interval": "50ms", "retries": 1}
     host.container(healthcheck=check)
-    assert _eventually(lambda: len(_health(host)["Log"]) == 5)
+    eventually(lambda: len(_health(host)["Log"]) == 5)
     assert (_status(host), _health(host)["FailingStreak"]) == ("starting", 0)
     host.absent("c")
 
@@ -214,10 +206,10 @@ def test_it_changes_while_the_container_runs(host: Any) -> None:
     pid = host.pid()
     names = [step.name for step in host.container(healthcheck=_check("true")).plan]
     assert names == ["write-bundle", "reload", "write-record"]
-    assert _eventually(lambda: _status(host) == "healthy")
+    eventually(lambda: _status(host) == "healthy")
     host.container(healthcheck=_check("false", retries=1))
     assert _status(host) != "healthy"
-    assert _eventually(lambda: _status(host) == "unhealthy")
+    eventually(lambda: _status(host) == "unhealthy")
     assert host.pid() == pid
     host.absent("c")
 
@@ -225,16 +217,16 @@ def test_it_changes_while_the_container_runs(host: Any) -> None:
 def test_health_goes_on_with_another_monitor(host: Any) -> None:
     """A probe that hung with the old one is gone; what the old one knew is kept."""
     host.container(healthcheck=_check("[ -e /hang ] && sleep 777; true"))
-    assert _eventually(lambda: _status(host) == "healthy")
+    eventually(lambda: _status(host) == "healthy")
     host.exec("c", "touch", "/hang")
-    assert _eventually(lambda: _sleepers(host) > 0)
+    eventually(lambda: _sleepers(host) > 0)
     os.kill(host.state()["monitor"]["pid"], signal.SIGKILL)
     host.exec("c", "rm", "/hang")
-    assert _eventually(lambda: [step.name for step in host.container().plan] == ["adopt"])
+    eventually(lambda: [step.name for step in host.container().plan] == ["adopt"])
     assert _status(host) == "healthy"
     assert _sleepers(host) == 0
     before = _health(host)["Log"][-1]["Start"]
-    assert _eventually(lambda: _health(host)["Log"][-1]["Start"] > before)
+    eventually(lambda: _health(host)["Log"][-1]["Start"] > before)
     host.absent("c")
 
 

@@ -14,6 +14,8 @@ import pytest
 from ansible_collections.mini.containers.plugins.module_utils.core.errors import MiniError, NotFound, StepFailed
 from ansible_collections.mini.containers.plugins.module_utils.engine.containers import logs
 
+from .waiting import eventually
+
 
 def test_a_second_run_changes_nothing(host: Any) -> None:
     assert host.container(memory="64M", env={"A": "1"}).plan
@@ -96,7 +98,7 @@ def test_start_stop_start(host: Any) -> None:
     host.container(state="stopped")
     assert not host.container(state="stopped").plan
     host.container()
-    assert _eventually(lambda: host.exec("c", "cat", "/count").stdout == b"x\nx\nx\n")
+    eventually(lambda: host.exec("c", "cat", "/count").stdout == b"x\nx\nx\n")
     host.absent("c")
 
 
@@ -125,7 +127,7 @@ def test_another_command_recreates(host: Any) -> None:
 def test_a_killed_container_is_started_again(host: Any) -> None:
     host.container()
     os.kill(host.pid(), signal.SIGKILL)
-    assert _eventually(lambda: host.pid() == 0)
+    eventually(lambda: host.pid() == 0)
     assert host.container().plan
     assert host.pid()
     host.absent("c")
@@ -285,16 +287,7 @@ def _log(host: Any) -> str:
 
 
 def _wait_for_log(host: Any, text: str) -> None:
-    assert _eventually(lambda: text in _log(host))
-
-
-def _eventually(condition: Any, seconds: float = 5.0) -> bool:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.01)
-    return True
+    eventually(lambda: text in _log(host))
 
 
 def test_nothing_of_it_is_in_the_session_that_started_it(host: Any) -> None:

@@ -8,28 +8,20 @@ import re
 import shutil
 import signal
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from ansible_collections.mini.containers.plugins.module_utils.engine.containers import logs
 from ansible_collections.mini.containers.plugins.module_utils.engine.containers.facts import facts
 
-
-def _eventually(condition: Callable[[], Any], seconds: float = 15.0) -> bool:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.02)
-    return True
+from .waiting import eventually
 
 
 def _kill_monitor(host: Any) -> int:
     """Kill it, wait until it is dead, and tell who it was."""
     pid = int(host.state()["monitor"]["pid"])
     os.kill(pid, signal.SIGKILL)
-    assert _eventually(lambda: _dead(pid))
+    eventually(lambda: _dead(pid))
     return pid
 
 
@@ -56,7 +48,7 @@ def test_killed_while_the_container_writes_without_end(host: Any) -> None:
     """Nothing of it breaks: it waits when the pipe is full, and goes on when the next task has adopted it."""
     host.container(command=["sh", "-c", WRITER])
     init = host.pid()
-    assert _eventually(lambda: len(_numbers(host)) > 100)
+    eventually(lambda: len(_numbers(host)) > 100)
     old = _kill_monitor(host)
     time.sleep(0.5)
     assert host.pid() == init
@@ -67,7 +59,7 @@ def test_killed_while_the_container_writes_without_end(host: Any) -> None:
     assert host.state()["monitor"]["pid"] != old
     assert not host.container().plan
     assert not facts(host.paths, host.record())["State"]["Error"]
-    assert _eventually(lambda: _numbers(host)[-1:] == [60000], 60)
+    eventually(lambda: _numbers(host)[-1:] == [60000], 60)
     found = _numbers(host)
     assert found == sorted(set(found))
     # What the dead monitor had read and not yet written is all that may be missing: one read of 64 KiB.
@@ -80,7 +72,7 @@ def test_an_adopted_container_is_watched_to_its_end(host: Any) -> None:
     _kill_monitor(host)
     host.container()
     host.exec("c", "touch", "/stop")
-    assert _eventually(lambda: host.state().get("status") == "exited")
+    eventually(lambda: host.state().get("status") == "exited")
     assert host.state()["exit_code"] in (7, None)
     if _kernel() >= (6, 15):
         assert host.state()["exit_code"] == 7
@@ -102,9 +94,9 @@ def test_an_adopted_container_is_restarted_as_its_policy_says(host: Any) -> None
     host.container()
     first = host.pid()
     os.kill(first, signal.SIGKILL)
-    assert _eventually(lambda: host.pid() not in (0, first))
+    eventually(lambda: host.pid() not in (0, first))
     assert host.state()["restart_count"] == 1
-    assert _eventually(lambda: logs.output(logs.entries(host.paths, host.record().id), "stdout") == "life\nlife\n")
+    eventually(lambda: logs.output(logs.entries(host.paths, host.record().id), "stdout") == "life\nlife\n")
     second = host.pid()
     time.sleep(0.5)
     assert host.pid() == second
@@ -130,7 +122,7 @@ def test_ended_without_a_monitor(host: Any) -> None:
     host.container()
     _kill_monitor(host)
     os.kill(host.pid(), signal.SIGKILL)
-    assert _eventually(lambda: host.pid() == 0)
+    eventually(lambda: host.pid() == 0)
     found = facts(host.paths, host.record())["State"]
     assert (found["Status"], found["ExitCode"]) == ("exited", -1)
     assert "unknown" in found["Error"]
@@ -140,10 +132,10 @@ def test_ended_without_a_monitor(host: Any) -> None:
 
 def test_killed_while_it_waits_for_the_next_life(host: Any) -> None:
     host.container(command=["sh", "-c", "[ -e /ok ] && exec sleep 1000; touch /ok; exit 1"], restart_policy="always")
-    assert _eventually(lambda: host.state().get("restart_count", 0) >= 1)
+    eventually(lambda: host.state().get("restart_count", 0) >= 1)
     _kill_monitor(host)
     host.container()
-    assert _eventually(host.pid)
+    eventually(host.pid)
     host.absent("c")
 
 
@@ -151,10 +143,10 @@ def test_the_container_cannot_point_its_next_monitor_elsewhere(host: Any, tmp_pa
     """The streams are found by the pipes' identity, whatever stands at the descriptors of the first process."""
     script = "sh -c 'echo early; sleep 3; echo late; exec sleep 1000' & exec >/etc/passwd 2>&1; exec sleep 1000"
     host.container(command=["sh", "-c", script])
-    assert _eventually(lambda: "early" in logs.output(logs.entries(host.paths, host.record().id), "stdout"))
+    eventually(lambda: "early" in logs.output(logs.entries(host.paths, host.record().id), "stdout"))
     _kill_monitor(host)
     host.container()
-    assert _eventually(lambda: logs.output(logs.entries(host.paths, host.record().id), "stdout") == "early\nlate\n")
+    eventually(lambda: logs.output(logs.entries(host.paths, host.record().id), "stdout") == "early\nlate\n")
     host.absent("c")
 
 
@@ -164,10 +156,10 @@ def test_it_lives_without_its_code(host: Any) -> None:
     shutil.rmtree(host.paths.runtimes)
     first = host.pid()
     os.kill(first, signal.SIGKILL)
-    assert _eventually(lambda: host.pid() not in (0, first))
+    eventually(lambda: host.pid() not in (0, first))
     host.container(restart_policy="no", log_options={"max-size": "1M"})
     os.kill(host.pid(), signal.SIGKILL)
-    assert _eventually(lambda: host.state().get("status") == "exited")
+    eventually(lambda: host.state().get("status") == "exited")
     assert host.state()["exit_code"] == 137
     host.absent("c")
 
@@ -180,7 +172,7 @@ def test_log_options_change_while_it_runs(host: Any) -> None:
     assert host.pid() == init
     assert not host.container(**task).plan
     host.exec("c", "touch", "/go")
-    assert _eventually(lambda: _numbers(host)[-1:] == [5000])
+    eventually(lambda: _numbers(host)[-1:] == [5000])
     names = [name for name in os.listdir(host.paths.container(host.record().id)) if name.startswith("log")]
     assert sorted(names) == ["log", "log.1"]
     host.container(log_options={"max-size": "10K", "max-file": "1"})
@@ -198,7 +190,7 @@ def test_a_monitor_that_missed_a_change_is_told_again(host: Any) -> None:
 
 def test_a_container_that_ran_out_of_memory_says_so(host: Any) -> None:
     host.container(command=["sh", "-c", "tail /dev/zero"], memory="16M", memory_swap="16M")
-    assert _eventually(lambda: host.state().get("status") == "exited")
+    eventually(lambda: host.state().get("status") == "exited")
     found = facts(host.paths, host.record())
     assert found["State"]["OOMKilled"] is True
     assert found["State"]["StartedAt"] < found["State"]["FinishedAt"]

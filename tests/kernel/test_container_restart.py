@@ -13,14 +13,7 @@ from ansible_collections.mini.containers.plugins.module_utils.engine.containers 
 from ansible_collections.mini.containers.plugins.module_utils.engine.containers.facts import facts
 from ansible_collections.mini.containers.plugins.module_utils.runtime import restart
 
-
-def _eventually(condition: Any, seconds: float = 8.0) -> bool:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.02)
-    return True
+from .waiting import eventually
 
 
 def _lives(host: Any) -> int:
@@ -33,7 +26,7 @@ def _lives(host: Any) -> int:
 )
 def test_how_often(host: Any, policy: str, retries: int, code: int, lives: int) -> None:
     host.container(command=["sh", "-c", f"echo life; exit {code}"], restart_policy=policy, restart_retries=retries)
-    assert _eventually(lambda: host.state().get("status") == "exited")
+    eventually(lambda: host.state().get("status") == "exited")
     assert _lives(host) == lives
     assert host.state()["exit_code"] == code
     assert facts(host.paths, host.record())["RestartCount"] == lives - 1
@@ -44,9 +37,9 @@ def test_always_comes_back_with_its_limits_until_it_is_stopped(host: Any) -> Non
     task = {"command": ["sh", "-c", "echo life; exec sleep 1000"], "restart_policy": "always", "pids_limit": 10}
     host.container(**task)
     first = host.pid()
-    assert _eventually(lambda: _lives(host) == 1)
+    eventually(lambda: _lives(host) == 1)
     os.kill(first, signal.SIGKILL)
-    assert _eventually(lambda: host.pid() not in (0, first) and _lives(host) == 2)
+    eventually(lambda: host.pid() not in (0, first) and _lives(host) == 2)
     assert host.cgroup_file("c", "pids", "pids.max") == "10"
     assert not host.container(**task).plan
     assert host.exec("c", "true").rc == 0
@@ -61,7 +54,7 @@ def test_always_comes_back_with_its_limits_until_it_is_stopped(host: Any) -> Non
 
 def test_stopped_while_it_waits_for_its_next_life(host: Any) -> None:
     host.container(command=["sh", "-c", "echo life; exit 1"], restart_policy="always")
-    assert _eventually(lambda: host.state().get("restart_count", 0) >= 3)
+    eventually(lambda: host.state().get("restart_count", 0) >= 3)
     assert facts(host.paths, host.record())["State"]["Status"] in ("restarting", "running")
     host.container(state="stopped")
     lives = _lives(host)
@@ -73,7 +66,7 @@ def test_stopped_while_it_waits_for_its_next_life(host: Any) -> None:
 
 def test_removed_while_it_waits_for_its_next_life(host: Any) -> None:
     host.container(command="false", restart_policy="always")
-    assert _eventually(lambda: host.state().get("restart_count", 0) >= 2)
+    eventually(lambda: host.state().get("restart_count", 0) >= 2)
     host.absent("c")
 
 
@@ -83,7 +76,7 @@ def test_the_policy_changes_while_it_runs(host: Any) -> None:
     assert "write-bundle" in [step.name for step in host.container(restart_policy="no").plan]
     assert host.pid() == pid
     os.kill(pid, signal.SIGKILL)
-    assert _eventually(lambda: host.state().get("status") == "exited")
+    eventually(lambda: host.state().get("status") == "exited")
     assert host.pid() == 0
     host.absent("c")
 
@@ -101,7 +94,7 @@ def test_the_log_is_rotated(host: Any) -> None:
         command=["sh", "-c", "seq 1 5000; echo end; exec sleep 1000"], log_options={"max-size": "10K", "max-file": "2"}
     )
     entries = lambda: [entry.text for entry in logs.entries(host.paths, host.record().id)]  # noqa: E731
-    assert _eventually(lambda: entries()[-1:] == [b"end"])
+    eventually(lambda: entries()[-1:] == [b"end"])
     numbers = [int(text) for text in entries()[:-1]]
     assert numbers == list(range(numbers[0], 5001))
     names = [name for name in os.listdir(host.paths.container(host.record().id)) if name.startswith("log")]

@@ -15,7 +15,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,8 @@ from ansible_collections.mini.containers.plugins.module_utils.linux.files import
 from ansible_collections.mini.containers.plugins.module_utils.linux.mount import MNT_DETACH
 from ansible_collections.mini.containers.plugins.module_utils.network import netns
 from ansible_collections.mini.containers.plugins.module_utils.runtime import state
+
+from .waiting import eventually
 
 SERVER = ["sh", "-c", "echo page > /tmp/index.html; exec httpd -f -p 80 -h /tmp"]
 
@@ -99,9 +101,12 @@ def boot(host: Any) -> subprocess.CompletedProcess[str]:
 
 
 def page(port: int) -> bytes:
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=5) as answer:
-        found: bytes = answer.read()
-    return found
+    """What the server says, which may not have come up yet: nothing then."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=15) as answer:
+            return bytes(answer.read())
+    except OSError:
+        return b""
 
 
 def records(host: Any) -> dict[str, bytes]:
@@ -123,7 +128,7 @@ def test_the_boot_brings_back_what_should_run(lan: Any, wiped: bool) -> None:
     lan.container("no")
     for name in ("always-stopped", "unless-stopped"):
         lan.container(name, state="stopped")
-    assert eventually(lambda: lan.state("done").get("status") == "exited")
+    eventually(lambda: lan.state("done").get("status") == "exited")
     names = ("always", "always-stopped", "unless", "unless-stopped", "failing", "done", "never", "no")
     before, addresses = records(lan), {name: lan.record(name).networks for name in names}
 
@@ -136,7 +141,7 @@ def test_the_boot_brings_back_what_should_run(lan: Any, wiped: bool) -> None:
     assert [name for name in names if lan.pid(name)] == ["always", "always-stopped", "unless", "failing"]
     assert {name: lan.record(name).networks for name in names} == addresses
     assert lan.cgroup_file("always", "pids", "pids.max") == "20"
-    assert eventually(lambda: page(8080) == b"page\n")
+    eventually(lambda: page(8080) == b"page\n")
     assert lan.exec("unless", "wget", "-q", "-O", "-", "http://always/").stdout == b"page\n"
 
     again = boot(lan)
@@ -158,7 +163,7 @@ def test_without_the_unit_the_next_task_heals(lan: Any) -> None:
     assert lan.container(**task).plan
     assert not lan.container(**task).plan
     assert records(lan) == before
-    assert eventually(lambda: page(8080) == b"page\n")
+    eventually(lambda: page(8080) == b"page\n")
     assert lan.container("other").plan
     lan.absent("c", "other")
 
@@ -225,7 +230,7 @@ def test_a_flush_is_repaired_and_no_process_is_touched(lan: Any) -> None:
     assert done.returncode == 0, done.stderr
     assert lan.snapshot()["rules"] == rules
     assert lan.pid("web") == pid
-    assert page(8080) == b"page\n"
+    eventually(lambda: page(8080) == b"page\n")
     assert not lan.pid("down")
     assert not lan.pid("ended")
     assert boot(lan).stderr == ""
@@ -259,7 +264,7 @@ def test_the_host_goes_down_in_order(lan: Any) -> None:
     names = [f"deaf{number}" for number in range(3)]
     for name in names:
         lan.container(name, stop_timeout=1, restart_policy="on-failure")
-    assert eventually(lambda: b"ready" in Path(lan.paths.container(lan.record("told").id, "log")).read_bytes())
+    eventually(lambda: b"ready" in Path(lan.paths.container(lan.record("told").id, "log")).read_bytes())
     begin = time.monotonic()
     results = shut_down(lan.paths)
     assert time.monotonic() - begin < 2.9
@@ -303,16 +308,6 @@ def test_the_code_needs_nothing_but_itself(lan: Any) -> None:
     assert done.returncode == 0
     assert lan.pid()
     lan.absent("c")
-
-
-def eventually(condition: Callable[[], bool], seconds: float = 8.0) -> bool:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        with contextlib.suppress(OSError):
-            if condition():
-                return True
-        time.sleep(0.05)
-    return False
 
 
 def test_secrets_of_files_come_back_and_others_are_named(lan: Any, tmp_path: Path) -> None:

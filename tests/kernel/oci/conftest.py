@@ -17,6 +17,8 @@ from typing import Any
 
 import pytest
 
+from ..waiting import PATIENCE
+
 REPOSITORY = Path(__file__).resolve().parents[3]
 HERE = Path("/usr/bin/python3")
 NAMES = ("c1", "c2")
@@ -114,7 +116,13 @@ class Bundle:
         out, err = self.directory / f"out.{self.calls}", self.directory / f"err.{self.calls}"
         words = [str(runtime or self.command), "--root", str(self.state_root), *arguments]
         with out.open("wb") as stdout, err.open("wb") as stderr:
-            given = {"stdin": subprocess.DEVNULL, "stdout": stdout, "stderr": stderr, "timeout": 60, **options}
+            given = {
+                "stdin": subprocess.DEVNULL,
+                "stdout": stdout,
+                "stderr": stderr,
+                "timeout": 2 * PATIENCE,
+                **options,
+            }
             done = subprocess.run(words, cwd=self.directory, check=False, **given)
         return subprocess.CompletedProcess(words, done.returncode, out.read_bytes().decode(), err.read_bytes().decode())
 
@@ -150,7 +158,7 @@ def bundle(tmp_path: Path, rootfs: Path, command: Path) -> Iterator[Bundle]:
     yield found
     for name in _containers(found):
         found.call("delete", "--force", name)
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + PATIENCE
     while _world(tmp_path) != before and time.monotonic() < deadline:
         time.sleep(0.05)
     assert _world(tmp_path) == before

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from ..waiting import eventually
+
 PYTHON = os.path.realpath("/usr/bin/python3")
 ATTACK = """#!/proc/self/exe -S
 import os
@@ -42,15 +44,9 @@ def test_the_hosts_interpreter_cannot_be_written(bundle: Any, way: str) -> None:
         bundle.process["args"] = ["/attack"]
         bundle.ok("create", "c1")
         bundle.ok("start", "c1")
-        said = _eventually_text(bundle.directory / "out.1")
+        said = eventually((bundle.directory / "out.1").read_text)
     assert said.startswith("30 "), "EROFS is the answer"
     assert hashlib.sha256(Path(PYTHON).read_bytes()).hexdigest() == before
-
-
-def _eventually_text(path: Path) -> str:
-    while not path.read_text():
-        pass
-    return path.read_text()
 
 
 @pytest.mark.parametrize("path", ["/proc", "/sys", "/dev"])

@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from ..waiting import eventually
+
 RUNC = shutil.which("runc")
 PROBE = """
 id; pwd; umask; hostname; env | sort
@@ -133,8 +135,7 @@ def test_propagation(bundle: Any, mounted: Path, root: str, option: str, inwards
     bundle.mount("/mnt", "bind", mounted, "rbind", option)
     bundle.sh("mount -t tmpfs tmpfs /mnt/out; mkfifo /go /said; read x < /go; grep -c /mnt/in /proc/mounts > /said")
     bundle.ok("run", "--detach", "c1")
-    while not (bundle.rootfs / "said").exists():
-        pass
+    eventually((bundle.rootfs / "said").exists)
     assert (f" {mounted}/out " in Path("/proc/mounts").read_text()) == outwards
     subprocess.run(["mount", "-t", "tmpfs", "tmpfs", mounted / "in"], check=True)
     (bundle.rootfs / "go").write_text("go\n")
@@ -197,9 +198,8 @@ def test_a_container_without_pids_of_its_own_ends_whole(bundle: Any) -> None:
     bundle.linux["namespaces"] = [one for one in bundle.linux["namespaces"] if one["type"] != "pid"]
     bundle.sh("sleep 1000 & echo $! > /pid; wait")
     bundle.ok("run", "--detach", "c1")
-    while not (bundle.rootfs / "pid").exists() or not (bundle.rootfs / "pid").read_text():
-        pass
-    child = int((bundle.rootfs / "pid").read_text())
+    eventually((bundle.rootfs / "pid").exists)
+    child = int(eventually((bundle.rootfs / "pid").read_text))
     os.kill(child, 0)
     bundle.ok("delete", "--force", "c1")
     assert not _runs(child)

@@ -4,17 +4,18 @@
 from __future__ import annotations
 
 import os
-import pty
 import resource
 import shutil
 import signal
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from ..waiting import PATIENCE, eventually
+from .clients import ASK, SCRIPT, WHO, Client
 
 pytestmark = pytest.mark.skipif(
     not (shutil.which("dockerd") and shutil.which("docker") and shutil.which("containerd")),
@@ -22,16 +23,12 @@ pytestmark = pytest.mark.skipif(
 )
 QUIET = "--iptables=false --ip6tables=false --ip-forward=false --ip-masq=false --bridge=none --storage-driver=vfs"
 
-SCRIPT = "echo hello; trap 'exit 3' TERM; while :; do sleep 0.1; done"
-WHO = ("sh", "-c", "id -un; pwd")
-ASK = ("sh", "-c", "test -t 0 && test -t 1 && echo yes")
 
-
-class Docker:
+class Docker(Client):
     """A daemon in namespaces of its own, and its client."""
 
     def __init__(self, directory: Path, command: Path) -> None:
-        self.words = ["docker", "--host", f"unix://{directory}/socket"]
+        super().__init__(["docker", "--host", f"unix://{directory}/socket"])
         hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
         words = ["unshare", "--mount", "--net", "dockerd", *QUIET.split(), f"--host=unix://{directory}/socket"]
         words += [f"--data-root={directory}/data", f"--exec-root={directory}/exec", f"--pidfile={directory}/pid"]
@@ -39,24 +36,15 @@ class Docker:
         words += ["--exec-opt=native.cgroupdriver=cgroupfs"]
         with (directory / "log").open("wb") as log:
             self.daemon = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        deadline = time.monotonic() + 60
-        while self.call("version").returncode:
-            assert time.monotonic() < deadline, (directory / "log").read_text()
-            time.sleep(0.2)
+        eventually(lambda: self.call("version").returncode == 0 or self._over(directory / "log"))
+
+    def _over(self, log: Path) -> bool:
+        assert self.daemon.poll() is None, log.read_text()[-2000:]
+        return False
 
     def end(self) -> None:
         self.daemon.send_signal(signal.SIGTERM)
-        self.daemon.wait(60)
-
-    def call(self, *arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [*self.words, *arguments], check=False, capture_output=True, text=True, timeout=120, **options
-        )
-
-    def ok(self, *arguments: str, **options: Any) -> str:
-        done = self.call(*arguments, **options)
-        assert done.returncode == 0, done.stderr
-        return done.stdout
+        self.daemon.wait(PATIENCE)
 
     def run(self, *arguments: str, **options: Any) -> str:
         return self.ok("run", "--network", "none", *arguments, **options)
@@ -67,9 +55,7 @@ def daemon(tmp_path_factory: pytest.TempPathFactory, rootfs: Path, command: Path
     directory = tmp_path_factory.mktemp("docker")
     found = Docker(directory, command)
     try:
-        packed = directory / "box.tar"
-        subprocess.run(["tar", "-C", str(rootfs), "-cf", str(packed), "."], check=True)
-        found.ok("import", "--change", "ENV PATH=/bin", str(packed), "box")
+        found.import_box(rootfs, directory / "box.tar")
         yield found
     finally:
         found.end()
@@ -82,7 +68,7 @@ def docker(daemon: Docker) -> Iterator[Docker]:
     yield daemon
     for name in daemon.ok("ps", "--all", "--quiet").split():
         daemon.ok("rm", "--force", name)
-    assert not list(Path("/sys/fs/cgroup").glob("*/docker/*/"))
+    eventually(lambda: not list(Path("/sys/fs/cgroup").glob("*/docker/*/")))
 
 
 def test_the_life_of_a_container(docker: Docker) -> None:
@@ -98,7 +84,7 @@ def test_the_life_of_a_container(docker: Docker) -> None:
     said = docker.ok("exec", "one", "sh", "-c", "cat /sys/fs/cgroup/*/pids.max /sys/fs/cgroup/*/memory.limit_in_bytes")
     assert said.split() == ["77", str(64 << 20)]
     assert "echo hello" in docker.ok("top", "one")
-    docker.ok("stop", "--time", "10", "one")
+    docker.ok("stop", "--time", "60", "one")
     assert docker.ok("inspect", "--format", "{{.State.ExitCode}}", "one") == "3\n"
     assert docker.ok("logs", "one") == "hello\n"
     docker.ok("start", "one")
@@ -119,27 +105,9 @@ def test_exec_of_nothing_ends_as_under_runc(docker: Docker) -> None:
 
 
 def test_a_terminal(docker: Docker) -> None:
-    said = _on_a_terminal([*docker.words, "run", "--rm", "-it", "--network", "none", "box", *ASK])
-    assert b"yes" in said
+    assert b"yes" in docker.on_a_terminal("run", "--rm", "-it", "--network", "none", "box", *ASK)
     docker.run("--detach", "--name", "one", "box", "sleep", "1000")
-    assert b"yes" in _on_a_terminal([*docker.words, "exec", "-it", "one", *ASK])
-
-
-def _on_a_terminal(words: list[str]) -> bytes:
-    """What the command says to a terminal of ours."""
-    master, slave = pty.openpty()
-    with subprocess.Popen(words, stdin=slave, stdout=slave, stderr=slave, start_new_session=True) as process:
-        os.close(slave)
-        said = b""
-        while True:
-            try:
-                chunk = os.read(master, 4096)
-            except OSError:
-                break
-            said += chunk
-        os.close(master)
-    assert process.returncode == 0, said
-    return said
+    assert b"yes" in docker.on_a_terminal("exec", "-it", "one", *ASK)
 
 
 def test_options(docker: Docker, tmp_path: Path) -> None:

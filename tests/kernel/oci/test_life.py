@@ -9,11 +9,12 @@ import os
 import signal
 import socket
 import subprocess
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from ..waiting import eventually
 
 
 def test_run_gives_the_exit_code_and_leaves_nothing(bundle: Any) -> None:
@@ -33,12 +34,12 @@ def test_a_container_from_its_creation_to_its_end(bundle: Any) -> None:
     assert created["annotations"] == {"key": "value"}
     assert (bundle.directory / "out.1").read_text() == ""
     bundle.ok("start", "c1")
-    assert _eventually(lambda: (bundle.directory / "out.1").read_text() == "started\n")
+    eventually(lambda: (bundle.directory / "out.1").read_text() == "started\n")
     assert bundle.state()["status"] == "running"
     assert "cannot start a container that is running" in bundle.refused("start", "c1")
     assert "not stopped: running" in bundle.refused("delete", "c1")
     bundle.ok("kill", "c1", "KILL")
-    assert _eventually(lambda: bundle.state()["status"] == "stopped")
+    eventually(lambda: bundle.state()["status"] == "stopped")
     assert "container not running" in bundle.refused("kill", "c1", "TERM")
     bundle.ok("delete", "c1")
     assert "container does not exist: c1" in bundle.refused("state", "c1")
@@ -49,7 +50,7 @@ def test_what_is_changed_after_the_creation_does_not_matter(bundle: Any) -> None
     bundle.ok("create", "c1")
     bundle.sh("echo second")
     bundle.ok("start", "c1")
-    assert _eventually(lambda: (bundle.directory / "out.1").read_text() == "first\n")
+    eventually(lambda: (bundle.directory / "out.1").read_text() == "first\n")
 
 
 def test_a_created_container_may_be_deleted(bundle: Any) -> None:
@@ -70,12 +71,12 @@ def test_a_killed_command_leaves_no_process(bundle: Any) -> None:
     bundle.write("c1")
     words = [str(bundle.command), "--root", str(bundle.state_root), "create", "c1"]
     with subprocess.Popen(words, cwd=bundle.directory, stdin=subprocess.DEVNULL) as creation:
-        assert _eventually((bundle.state_root / "c1" / "state.json").exists)
+        eventually((bundle.state_root / "c1" / "state.json").exists)
         state = bundle.state()
         assert state["status"] == "creating"
         hook = _children(creation.pid) - {state["pid"]}
         creation.kill()
-    assert _eventually(lambda: bundle.state()["status"] == "stopped")
+    eventually(lambda: bundle.state()["status"] == "stopped")
     for pid in hook:
         os.kill(pid, signal.SIGKILL)
     bundle.ok("delete", "c1")
@@ -142,7 +143,7 @@ def test_exec(bundle: Any) -> None:
     bundle.ok("exec", "--detach", "--process", "process.json", "--pid-file", "pid", "c1")
     pid = int((bundle.directory / "pid").read_text())
     assert os.readlink(f"/proc/{pid}/ns/pid") == os.readlink(f"/proc/{bundle.state()['pid']}/ns/pid")
-    assert _eventually((bundle.rootfs / "tmp" / "it").exists)
+    eventually((bundle.rootfs / "tmp" / "it").exists)
 
 
 def test_descriptors_that_are_handed_on(bundle: Any) -> None:
@@ -226,7 +227,7 @@ def test_hooks_in_order_with_the_state(bundle: Any) -> None:
     bundle.ok("create", "c1")
     bundle.ok("start", "c1")
     theirs = os.readlink(f"/proc/{bundle.state()['pid']}/ns/uts")
-    assert _eventually(lambda: "process" in note.read_text())
+    eventually(lambda: "process" in note.read_text())
     bundle.ok("delete", "--force", "c1")
     lines = [line.split() for line in note.read_text().splitlines() if line != "process"]
     names = [words[0] for words in lines]
@@ -306,12 +307,3 @@ def test_features_and_spec(bundle: Any) -> None:
     bundle.config = json.loads((bundle.directory / "new" / "config.json").read_text())
     bundle.process["terminal"] = False
     assert bundle.run("hostname; touch /x 2>&1 | grep -o Read-only") == "mini\nRead-only\n"
-
-
-def _eventually(condition: Any, seconds: float = 10.0) -> bool:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.02)
-    return True
