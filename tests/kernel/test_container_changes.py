@@ -56,6 +56,7 @@ CHANGES: tuple[tuple[str, Any, Any, Impact, dict[str, Any]], ...] = (
     ("cgroupns_mode", "private", "host", RECREATE, {}),
     ("userns_mode", "host", "private", RECREATE, {}),
     ("network_mode", "none", "host", RECREATE, {}),
+    ("log_driver", "json-file", "none", RECREATE, {}),
     ("log_options", {"max-size": "1M"}, {"max-size": "2M", "max-file": 2}, LIVE, {}),
     ("healthcheck", {"test": "true"}, {"test": "false", "interval": "1m", "retries": 2}, LIVE, {}),
     ("auto_remove", True, False, LIVE, {}),

@@ -37,6 +37,7 @@ from .namespaces import entries
 from .record import ContainerRecord
 
 CGROUP_PARENT = "/mini"
+NO_LOG = "none"
 TERM = "xterm"  # what every terminal of today understands, as in Docker
 
 
@@ -66,7 +67,7 @@ def build(
         "annotations": {
             ANNOTATION_STATE: paths.run_state(record.id),
             ANNOTATION_EXIT: paths.exit(record.id),
-            ANNOTATION_LOG: "log",
+            ANNOTATION_LOG: "" if spec.log_driver == NO_LOG else "log",
             ANNOTATION_LOG_SIZE: str(spec.log_max_size or MAX_SIZE),
             ANNOTATION_LOG_FILES: str(spec.log_max_files or MAX_FILES),
             ANNOTATION_RESTART: f"{spec.restart_policy}:{spec.restart_retries}",
