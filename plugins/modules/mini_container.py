@@ -380,6 +380,8 @@ options:
       - V(no-new-privileges), V(seccomp=unconfined) and V(seccomp=/a/profile.json), as Docker writes them. The file is
         on the managed host, and its content is compared.
       - Without one of the latter two, the container runs under Docker's default filter of system calls.
+      - V(apparmor=PROFILE) names an AppArmor profile that is loaded on the managed host. There is none without it, as
+        with V(apparmor=unconfined). On a host that has no AppArmor, any other is an error.
     type: list
     elements: str
   sysctls:

@@ -44,6 +44,7 @@ CHANGES: tuple[tuple[str, Any, Any, Impact, dict[str, Any]], ...] = (
     ("interactive", True, False, RECREATE, {}),
     ("init", True, False, RECREATE, {}),
     ("security_opts", ["no-new-privileges"], ["seccomp=unconfined"], RECREATE, {}),
+    ("security_opts", ["apparmor=unconfined"], ["no-new-privileges"], RECREATE, {}),
     ("sysctls", {"net.ipv4.ip_default_ttl": "42"}, {"net.ipv4.ip_default_ttl": "43"}, RECREATE, {}),
     ("ulimits", ["nofile:64:128"], ["nofile:64:129"], RECREATE, {}),
     ("oom_score_adj", 100, 200, RECREATE, {}),

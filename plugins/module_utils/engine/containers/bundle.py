@@ -90,6 +90,7 @@ def process(spec: ContainerSpec, image: ImageConfig) -> dict[str, Any]:
         "capabilities": {name: confinement.capabilities(spec) for name in ("bounding", "effective", "permitted")},
         "rlimits": confinement.rlimits(spec),
         "noNewPrivileges": spec.no_new_privs,
+        **({"apparmorProfile": spec.apparmor} if spec.apparmor else {}),
         "oomScoreAdj": spec.oom_score_adj,
     }
 

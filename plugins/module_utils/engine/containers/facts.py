@@ -45,6 +45,7 @@ def facts(paths: Paths, record: ContainerRecord) -> dict[str, Any]:
         "HostnamePath": paths.container(record.id, "hostname"),
         "HostsPath": paths.container(record.id, "hosts"),
         "ResolvConfPath": paths.container(record.id, "resolv.conf"),
+        "AppArmorProfile": spec.apparmor,
         "RestartCount": found.get("restart_count", 0),
         "State": _state(record, found),
         "Config": _config(record),
