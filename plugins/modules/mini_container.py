@@ -380,6 +380,8 @@ options:
       - V(no-new-privileges), V(seccomp=unconfined) and V(seccomp=/a/profile.json), as Docker writes them. The file is
         on the managed host, and its content is compared.
       - Without one of the latter two, the container runs under Docker's default filter of system calls.
+      - V(apparmor=PROFILE) names an AppArmor profile that is loaded on the managed host. There is none without it, as
+        with V(apparmor=unconfined). On a host that has no AppArmor, any other is an error.
     type: list
     elements: str
   sysctls:
@@ -405,6 +407,13 @@ options:
   restart_retries:
     description: How often V(on-failure) tries. V(0) is no limit.
     type: int
+  log_driver:
+    description:
+      - Where the output goes. V(json-file), V(local) and V(k8s-file) are all the same file on the host. It is rotated
+        by size, and its lines are those of the Kubernetes CRI. RV(container.LogPath) is its path.
+      - With V(none) nothing is kept, so that O(detach=false) returns no output.
+      - Other drivers of Docker send logs on. Here a program that reads the file does that.
+    type: str
   log_options:
     description: C(max-size) of the log's file, 10M when left out, and C(max-file), how many there are, 3 when left out.
     type: dict
@@ -465,6 +474,12 @@ options:
           - A string is run by the container's shell. A list begins with V(CMD) and goes on with program and arguments,
             or is V(CMD-SHELL) and a string. V([NONE]) takes the health check of the image away.
         type: raw
+      test_cli_compatible:
+        description:
+          - Whether the test of the image counts when O(healthcheck.test) is left out. With V(false) there is no health
+            check then, which is the default of C(docker_container).
+        type: bool
+        default: true
       interval:
         description: Time between two probes, such as V(1m30s). V(30s), when left out.
         type: str
@@ -500,6 +515,18 @@ options:
     description: Whether to replace the container even when it is as described, with the options of this task alone.
     type: bool
     default: false
+  pull:
+    description:
+      - Whether the image is fetched. It comes from the store, so with V(missing) and with V(never) it has to be there.
+      - V(always) is refused. M(mini.containers.mini_image) puts another image behind the name.
+    type: str
+    choices: [never, missing, always]
+    default: missing
+  removal_wait_timeout:
+    description: >-
+      Seconds to wait for a removal to be over. Here it always is when the task returns, however long it takes, so that
+      nothing has to be given.
+    type: float
   restart:
     description: Whether to restart the container when it runs already.
     type: bool
@@ -508,6 +535,7 @@ options:
     description: Whether to kill the container at once where it has to be stopped.
     type: bool
     default: false
+    aliases: [forcekill]
   kill_signal:
     description: The signal for O(force_kill). When it has not ended the container after O(stop_timeout), SIGKILL does.
     type: str
@@ -762,6 +790,7 @@ ARGUMENT_SPEC: dict[str, Any] = {
     "oom_score_adj": {"type": "int"},
     "restart_policy": {"type": "str", "choices": ["no", "on-failure", "always", "unless-stopped"]},
     "restart_retries": {"type": "int"},
+    "log_driver": {"type": "str"},
     "log_options": {"type": "dict", "aliases": ["log_opt"]},
     "stop_signal": {"type": "str"},
     "stop_timeout": {"type": "int"},
@@ -777,6 +806,7 @@ ARGUMENT_SPEC: dict[str, Any] = {
         "type": "dict",
         "options": {
             "test": {"type": "raw"},
+            "test_cli_compatible": {"type": "bool", "default": True},
             "interval": {"type": "str"},
             "timeout": {"type": "str"},
             "start_period": {"type": "str"},
@@ -787,8 +817,10 @@ ARGUMENT_SPEC: dict[str, Any] = {
     "healthy_wait_timeout": {"type": "float", "default": 300},
     "state": {"type": "str", "choices": ["started", "healthy", "present", "stopped", "absent"], "default": "started"},
     "recreate": {"type": "bool", "default": False},
+    "pull": {"type": "str", "choices": ["never", "missing", "always"], "default": "missing"},
+    "removal_wait_timeout": {"type": "float"},
     "restart": {"type": "bool", "default": False},
-    "force_kill": {"type": "bool", "default": False},
+    "force_kill": {"type": "bool", "default": False, "aliases": ["forcekill"]},
     "kill_signal": {"type": "str"},
     "comparisons": {"type": "dict"},
     "image_name_mismatch": {"type": "str", "choices": ["recreate", "ignore"], "default": "recreate"},

@@ -179,6 +179,29 @@ def test_log_options_change_while_it_runs(host: Any) -> None:
     host.absent("c")
 
 
+def test_without_a_log_output_is_read_all_the_same(host: Any) -> None:
+    """More than fits into a pipe, or who writes would stand still; by the next monitor, too."""
+    command = "head -c 300000 /dev/zero; touch /written; while [ ! -e /go ]; do sleep 0.05; done; "
+    command += "head -c 300000 /dev/zero; touch /again; exec sleep 1000"
+    host.container(command=["sh", "-c", command], log_driver="none")
+    assert _eventually(lambda: host.exec("c", "ls", "/written").rc == 0)
+    _kill_monitor(host)
+    assert _steps(host.container()) == ["adopt"]
+    host.exec("c", "touch", "/go")
+    assert _eventually(lambda: host.exec("c", "ls", "/again").rc == 0)
+    assert not [name for name in os.listdir(host.paths.container(host.record().id)) if name.startswith("log")]
+    assert list(logs.entries(host.paths, host.record().id)) == []
+    shown = facts(host.paths, host.record())
+    assert (shown["HostConfig"]["LogConfig"], shown["LogPath"]) == ({"Type": "none", "Config": {}}, "")
+    host.absent("c")
+
+
+def test_without_a_log_there_is_an_exit_code_and_no_output(host: Any) -> None:
+    for tty in (False, True):
+        ended = host.run(["sh", "-c", "echo out; exit 3"], log_driver="none", tty=tty)
+        assert (ended.rc, ended.output) == (3, "")
+
+
 def test_a_monitor_that_missed_a_change_is_told_again(host: Any) -> None:
     """As after a crash between the bundle and the signal."""
     host.container()

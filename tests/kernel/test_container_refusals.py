@@ -56,7 +56,7 @@ def test_a_start_that_is_refused(host: Any, options: dict[str, Any], step: str, 
         ({"device_read_bps": [{"path": "/dev/null", "rate": "1M"}]}, NotFound, "/dev/null is no block device"),
         ({"platform": "linux/s390x"}, BadInput, "not for linux/s390x"),
         ({"platform": "windows/amd64"}, BadInput, "not for windows/amd64"),
-        ({"security_opts": ["apparmor=mini"]}, (HostLacks, BadInput), "AppArmor|applied"),
+        ({"security_opts": ["apparmor=mini"]}, (HostLacks, NotFound), "no AppArmor|not loaded"),
     ],
 )
 def test_what_is_not_there(host: Any, options: dict[str, Any], error: type[MiniError], text: str) -> None:

@@ -202,7 +202,7 @@ class ContainerSpec:
     """A container as asked for. `None` means "not given": the image decides, and nothing is compared.
 
     The modes name namespaces: `host`, `container:NAME`, or empty for the container's own. `seccomp` is `default`,
-    `unconfined`, or the text of a profile.
+    `unconfined`, or the text of a profile. `log_driver` is `none`, or empty for the file.
     """
 
     name: str
@@ -236,6 +236,7 @@ class ContainerSpec:
     etc_hosts: dict[str, str] = field(default_factory=dict)
     restart_policy: str = "no"
     restart_retries: int = 0
+    log_driver: str = ""
     log_max_size: int = 0
     log_max_files: int = 0
     stop_signal: str = ""

@@ -28,6 +28,8 @@ from .options import directory, table, words
 from .secrets import contents, secrets
 from .security import SECURITY_FIELDS, capability_names, security_options, sysctls, ulimits
 
+NO_LOG = "none"
+LOG_FILES = ("json-file", "local", "k8s-file")
 MOUNT_OPTIONS = ("volumes", "mounts", "tmpfs")
 ALIASES = {"ports": "published_ports", "exposed": "exposed_ports", "expose": "exposed_ports", "log_opt": "log_options"}
 
@@ -40,6 +42,8 @@ def wish(params: dict[str, Any]) -> Wish:
     fields.update(_joint_fields(given))
     _check_targets(fields)
     found_limits = limits(given)
+    if given.get("pull") == "always":
+        raise BadInput("pull: no image is fetched here", hint="bring the image with mini_image, and leave pull out")
     compared = comparisons(given.get("comparisons", {}), COMPARED, ALIASES)
     if given.get("paused") and params["state"] == "healthy":
         raise BadInput("paused: a container that is paused does not become healthy", hint="say state: started")
@@ -84,6 +88,8 @@ def _joint_fields(given: dict[str, Any]) -> dict[str, Any]:
     fields.update(modes(given, networks))
     fields.update(security_options(given))
     fields.update(log_options(given.get("log_options", {})))
+    if given.get("log_driver") == NO_LOG and given.get("log_options"):
+        raise BadInput(f"log_options: with log_driver {NO_LOG} there is no log", hint="give one of them")
     return fields
 
 
@@ -96,6 +102,18 @@ def platform(text: str) -> str:
     if not re.match(r"[a-z0-9_]+(/[a-z0-9_]+){0,2}\Z", text.lower()):
         raise BadInput(f"platform: {text!r} is not a platform", hint="write it as linux/amd64")
     return f"{system}/{ {'x86_64': 'amd64', 'aarch64': 'arm64'}.get(architecture, architecture) }{slash}{variant}"
+
+
+def log_driver(value: str) -> str:
+    """`none`, or one of the names of what there is: a file on the host, rotated by size. That one is the empty text."""
+    if value in LOG_FILES:
+        return ""
+    if value != NO_LOG:
+        raise BadInput(
+            f"log_driver: {value!r} is not there: output goes to a file on the host, or nowhere",
+            hint=f"give {', '.join(LOG_FILES)} or {NO_LOG}, and have the file read by what sends logs on",
+        )
+    return value
 
 
 def log_options(value: dict[str, Any]) -> dict[str, int]:
@@ -171,6 +189,7 @@ FIELDS: tuple[tuple[str, str, Callable[[Any], Any]], ...] = (
     ("dns_search_domains", "dns_search_domains", lambda value: tuple(check_hostname(name) for name in value)),
     ("dns_opts", "dns_opts", lambda value: words("dns_opts", value)),
     ("etc_hosts", "etc_hosts", host_names),
+    ("log_driver", "log_driver", log_driver),
     ("restart_policy", "restart_policy", str),
     ("restart_retries", "restart_retries", count),
     ("stop_signal", "stop_signal", stop_signal),

@@ -16,10 +16,12 @@ NONE = Healthcheck(("NONE",))
 
 
 def healthcheck(value: dict[str, Any]) -> Healthcheck:
-    """A health check; what is left out is the image's, else the default. `NONE` takes the image's away."""
+    """A health check; what is left out is the image's, else the default. `NONE` takes the image's away, and so does no
+    test at all when the task does not want it to be filled in as Docker's command line does.
+    """
     given = {name: item for name, item in value.items() if item is not None}
     test = _test(given.get("test") or ())
-    if test[:1] == ("NONE",):
+    if test[:1] == ("NONE",) or (not test and not given.get("test_cli_compatible", True)):
         return NONE
     times = {name: parse_duration(f"healthcheck: {name}", given[name]) for name in DURATIONS if name in given}
     retries = given.get("retries", 0)

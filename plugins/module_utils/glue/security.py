@@ -3,18 +3,17 @@
 
 from __future__ import annotations
 
-import os
 import resource
 from typing import Any
 
 from ..core.errors import BadInput, HostLacks
 from ..core.specs import Ulimit
 from ..linux import capabilities
+from ..linux.apparmor import SYS, enabled
 from .options import table
 
 NAMESPACED_SYSCTLS = ("net.", "kernel.msg", "kernel.sem", "kernel.shm", "fs.mqueue.")
 RLIMITS = frozenset(name for name in dir(resource) if name.startswith("RLIMIT_"))
-APPARMOR = "/sys/module/apparmor/parameters/enabled"
 SECURITY_FIELDS = ("no_new_privs", "seccomp", "apparmor")
 
 
@@ -94,10 +93,15 @@ def security_option(text: str) -> dict[str, Any]:
     )
 
 
-def apparmor(profile: str) -> str:
-    """A profile that the host has loaded; `unconfined` is none."""
+def apparmor(profile: str, sys: str = SYS) -> str:
+    """The name of a profile; `unconfined` is none. Whether it is loaded is seen when a container is to be made."""
     if profile == "unconfined":
         return ""
-    if not os.path.exists(APPARMOR):
-        raise HostLacks(f"cannot use the AppArmor profile {profile}: this host has no AppArmor", hint="leave it out")
-    raise BadInput(f"security_opts: apparmor={profile}: profiles are not applied here yet", hint="leave it out")
+    if not profile.isprintable():
+        raise BadInput(f"security_opts: {profile!r} is not the name of an AppArmor profile")
+    if not enabled(sys):
+        raise HostLacks(
+            f"cannot use the AppArmor profile {profile}: this host has no AppArmor",
+            hint="leave it out, or say apparmor=unconfined",
+        )
+    return profile

@@ -123,7 +123,11 @@ def set_label(process: dict[str, Any]) -> None:
     profile = process.get("apparmorProfile")
     if profile:
         own = "/proc/self/attr/apparmor/exec"  # Linux 5.8; the other name may be that of another module
-        write_kernel(own if os.path.exists(own) else "/proc/self/attr/exec", f"exec {profile}")
+        try:
+            write_kernel(own if os.path.exists(own) else "/proc/self/attr/exec", f"exec {profile}")
+        except OSError as exc:
+            text = f"the kernel does not take the AppArmor profile {profile}: {os.strerror(exc.errno or 0)}"
+            raise StepError(text, errno=exc.errno or 0) from exc
 
 
 def drop_bounding(process: dict[str, Any], last: int) -> None:

@@ -34,7 +34,7 @@ from .bundle import (
 )
 from .checkup import Checkup
 from .filters import Filter
-from .log import MAX_FILES, MAX_SIZE, LogWriter
+from .log import MAX_FILES, MAX_SIZE, LogWriter, NoLog
 from .outlets import Outlets
 from .report import Report
 from .wakeup import Wakeup
@@ -52,7 +52,7 @@ class Monitor:
         self.cgroup: Cgroup = open_cgroup(bundle.cgroup_path, self.groups)
         self.state_path = bundle.annotation(ANNOTATION_STATE)
         self.state: dict[str, Any] = {}
-        self.log = LogWriter(bundle.annotation(ANNOTATION_LOG), *_log_limits(bundle))
+        self.log = _open_log(bundle)
         self.streams = streams.Streams(self.log)
         self.checkup = Checkup(self.cgroup, filter_)
         self.wakeup = Wakeup()
@@ -251,6 +251,12 @@ class Monitor:
         if self.adopted:
             return exit_status(self.adopted, self.pidfd)
         return os.waitpid(self.init_pid, 0)[1]
+
+
+def _open_log(bundle: Bundle) -> NoLog:
+    if not bundle.text(ANNOTATION_LOG):
+        return NoLog()
+    return LogWriter(bundle.annotation(ANNOTATION_LOG), *_log_limits(bundle))
 
 
 def _log_limits(bundle: Bundle) -> tuple[int, int]:

@@ -13,7 +13,7 @@ import os
 import stat
 from collections.abc import Iterable
 
-from .log import LogWriter
+from .log import NoLog
 
 CHUNK = 65536
 LAST_CHUNKS = 16  # a pipe of an ordinary process holds no more than a mebibyte: fs.pipe-max-size, pipe(7)
@@ -22,7 +22,7 @@ LAST_CHUNKS = 16  # a pipe of an ordinary process holds no more than a mebibyte:
 class Streams:
     """The reading ends, by descriptor, and what each carries (`stdout`, `stderr`)."""
 
-    def __init__(self, log: LogWriter) -> None:
+    def __init__(self, log: NoLog) -> None:
         self._log = log
         self.names: dict[int, str] = {}
 

@@ -33,6 +33,7 @@ OF_IMAGE = Healthcheck(("CMD-SHELL", "image"), interval=7 * SECOND, retries=9)
         ({"retries": 2, "interval": "1m30s"}, OF_IMAGE, ["/bin/sh", "-c", "image"], 90, 2),
         ({"test": ["NONE"]}, OF_IMAGE, None, 0, 0),
         ({"test": "NONE"}, OF_IMAGE, None, 0, 0),
+        ({"retries": 2, "test_cli_compatible": False}, OF_IMAGE, None, 0, 0),
         (None, Healthcheck(("NONE",)), None, 0, 0),
         (None, Healthcheck(("WHATEVER", "x")), None, 0, 0),
         (None, Healthcheck(("CMD",)), None, 0, 0),

@@ -86,6 +86,7 @@ _ENGINE = (
     "image/tarheader.py",
     "image/tarstream.py",
     "image/tree.py",
+    "linux/apparmor.py",
     "linux/pins.py",
     "linux/seal.py",
     "linux/signals.py",

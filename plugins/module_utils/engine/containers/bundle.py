@@ -37,6 +37,7 @@ from .namespaces import entries
 from .record import ContainerRecord
 
 CGROUP_PARENT = "/mini"
+NO_LOG = "none"
 TERM = "xterm"  # what every terminal of today understands, as in Docker
 
 
@@ -66,7 +67,7 @@ def build(
         "annotations": {
             ANNOTATION_STATE: paths.run_state(record.id),
             ANNOTATION_EXIT: paths.exit(record.id),
-            ANNOTATION_LOG: "log",
+            ANNOTATION_LOG: "" if spec.log_driver == NO_LOG else "log",
             ANNOTATION_LOG_SIZE: str(spec.log_max_size or MAX_SIZE),
             ANNOTATION_LOG_FILES: str(spec.log_max_files or MAX_FILES),
             ANNOTATION_RESTART: f"{spec.restart_policy}:{spec.restart_retries}",
@@ -89,6 +90,7 @@ def process(spec: ContainerSpec, image: ImageConfig) -> dict[str, Any]:
         "capabilities": {name: confinement.capabilities(spec) for name in ("bounding", "effective", "permitted")},
         "rlimits": confinement.rlimits(spec),
         "noNewPrivileges": spec.no_new_privs,
+        **({"apparmorProfile": spec.apparmor} if spec.apparmor else {}),
         "oomScoreAdj": spec.oom_score_adj,
     }
 

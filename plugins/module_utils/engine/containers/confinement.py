@@ -15,6 +15,7 @@ from typing import Any
 
 from ...core.errors import HostLacks
 from ...core.specs import ContainerSpec, Ulimit
+from ...linux.apparmor import SYS, profiles
 from ...linux.capabilities import DEFAULT, NAMES, available
 from ...linux.seccomp import FILTER_VERSION
 
@@ -84,6 +85,15 @@ def hidden(spec: ContainerSpec) -> dict[str, list[str]]:
     if spec.privileged:
         return {"maskedPaths": [], "readonlyPaths": []}
     return {"maskedPaths": [*MASKED, *_thermal_throttle()], "readonlyPaths": list(READ_ONLY)}
+
+
+def lacking(spec: ContainerSpec, sys: str = SYS) -> list[str]:
+    """One sentence when the task names an AppArmor profile that the host does not have."""
+    known = profiles(sys) if spec.apparmor else frozenset()
+    if known is None:
+        return [f"the AppArmor profile {spec.apparmor} cannot be looked for: securityfs is not mounted"]
+    missing = spec.apparmor and spec.apparmor not in known
+    return [f"the AppArmor profile {spec.apparmor} is not loaded on this host"] if missing else []
 
 
 def seccomp(spec: ContainerSpec) -> dict[str, Any] | None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from ...core.errors import MiniError
 from ...core.paths import Paths
+from ...core.specs import ContainerSpec
 from ...linux.cgroups.detect import open_cgroup
 from ...runtime.log import MAX_FILES, MAX_SIZE
 from ..networks import attach
@@ -40,10 +41,11 @@ def facts(paths: Paths, record: ContainerRecord) -> dict[str, Any]:
         "Args": arguments[1:],
         "Image": record.image_id,
         "Platform": "linux",
-        "LogPath": log_path(paths, record.id),
+        "LogPath": "" if spec.log_driver == bundle.NO_LOG else log_path(paths, record.id),
         "HostnamePath": paths.container(record.id, "hostname"),
         "HostsPath": paths.container(record.id, "hosts"),
         "ResolvConfPath": paths.container(record.id, "resolv.conf"),
+        "AppArmorProfile": spec.apparmor,
         "RestartCount": found.get("restart_count", 0),
         "State": _state(record, found),
         "Config": _config(record),
@@ -112,13 +114,7 @@ def _host_config(record: ContainerRecord) -> dict[str, Any]:
         "PortBindings": _bindings(record),
         "AutoRemove": spec.auto_remove,
         "RestartPolicy": {"Name": spec.restart_policy, "MaximumRetryCount": spec.restart_retries},
-        "LogConfig": {
-            "Type": "cri",
-            "Config": {
-                "max-size": str(spec.log_max_size or MAX_SIZE),
-                "max-file": str(spec.log_max_files or MAX_FILES),
-            },
-        },
+        "LogConfig": _log_config(spec),
         "Memory": spec.limits.memory,
         "MemorySwap": bundle.resources(spec)["memory"]["swap"],
         "MemoryReservation": spec.limits.memory_reservation,
@@ -159,6 +155,13 @@ def _host_config(record: ContainerRecord) -> dict[str, Any]:
         "CgroupParent": spec.cgroup_parent or bundle.CGROUP_PARENT,
         "VolumesFrom": [entry.container + (":ro" if entry.read_only else "") for entry in spec.volumes_from],
     }
+
+
+def _log_config(spec: ContainerSpec) -> dict[str, Any]:
+    if spec.log_driver == bundle.NO_LOG:
+        return {"Type": bundle.NO_LOG, "Config": {}}
+    limits = {"max-size": str(spec.log_max_size or MAX_SIZE), "max-file": str(spec.log_max_files or MAX_FILES)}
+    return {"Type": "k8s-file", "Config": limits}
 
 
 def _rates(rates: dict[str, int]) -> list[dict[str, Any]]:

@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
 from collections import deque
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple, Optional
+from typing import BinaryIO, NamedTuple, Optional
 
 from ...core.errors import BadInput
 from ...core.paths import Paths
@@ -33,12 +35,26 @@ def entries(paths: Paths, container_id: str, since: str = "") -> Iterator[Entry]
 
 
 def _entries(paths: Paths, container_id: str, since: str) -> Iterator[Entry]:
-    for name in files(log_path(paths, container_id)):
-        with open(name, "rb") as handle:
+    with contextlib.ExitStack() as stack:
+        for handle in _opened(log_path(paths, container_id), stack):
             for line in handle:
                 entry = _parse(line)
                 if entry is not None and entry.time >= since:
                     yield entry
+
+
+def _open(name: str) -> BinaryIO:
+    return open(name, "rb")
+
+
+def _opened(path: str, stack: contextlib.ExitStack) -> list[BinaryIO]:
+    """The log's files, oldest first, none left out and none twice: a rotation renames them while they are opened."""
+    while True:
+        with contextlib.suppress(FileNotFoundError):
+            found: list[BinaryIO] = [stack.enter_context(_open(name)) for name in files(path)]
+            if [os.fstat(handle.fileno()).st_ino for handle in found] == [os.stat(name).st_ino for name in files(path)]:
+                return found
+        stack.close()
 
 
 def _parse(line: bytes) -> Optional[Entry]:

@@ -16,7 +16,7 @@ from ...image.store import ImageStore, StoredImage
 from ...linux.cgroups.detect import open_cgroup
 from ...runtime import state
 from ..networks import attach
-from . import devices, firstborn, hosts, namespaces, secrets, vitals
+from . import confinement, devices, firstborn, hosts, namespaces, secrets, vitals
 from .bundle import cgroup_path, resources
 from .ending import last_run
 from .living import live_process, restarting
@@ -127,6 +127,7 @@ def _missing(paths: Paths, asked: ContainerSpec) -> list[str]:
         *(f"container {name} of volumes_from does not exist" for name in others if not id_of(paths, name)),
         *devices.lacking(asked),
         *firstborn.lacking(asked),
+        *confinement.lacking(asked),
     ]
 
 
