@@ -10,8 +10,9 @@ module: mini_image
 short_description: Manage images of containers
 version_added: 0.1.0
 description:
-  - Makes an image from the tar of a root file system, from a directory, or from a container, and keeps it in an
-    OCI image layout that other tools can read.
+  - Pulls an image from a registry, loads it from an archive, or makes it from the tar of a root file system, from a
+    directory, or from a container, and keeps it in an OCI image layout that other tools can read.
+  - An image that is pulled or loaded stays as it came, and keeps all its digests.
   - Layers are unpacked once and shared by all images and containers that have them.
     Nothing in an archive reaches outside of its layer, whatever the archive says.
   - The same content and configuration give the same image, with the same id, on every host.
@@ -21,11 +22,83 @@ options:
     description:
       - Name of the image, with or without a tag, such as V(web), V(web:1.2) or V(registry.example/team/web).
       - The tag is V(latest) when none is given.
+      - An image that is pulled or loaded may also be named by its digest, as in V(registry.example/web@sha256:5d3c…).
+      - A name without a registry in it is Docker Hub's when it is pulled. V(docker.io/library/web) and V(web) are the
+        same name.
     type: str
     required: true
   tag:
     description: Tag of the image, when O(name) has none.
     type: str
+  source:
+    description:
+      - Where the image comes from. What is given says it, so this is only needed for V(local).
+      - With V(registry), the image is pulled as O(pull) says. It is what is meant when none of O(load_path), O(src)
+        and O(from_container) is given.
+      - With V(archive) and V(layout), it is loaded from O(load_path).
+      - With V(rootfs), it is made of O(src), and with V(container) of O(from_container).
+      - With V(local), it must be there already.
+    type: str
+    choices: [registry, archive, layout, rootfs, container, local]
+  pull:
+    description:
+      - When a registry is asked for the image.
+      - V(missing) asks when there is none of that name, or none for the O(platform) that is asked for.
+      - V(always) asks each time what the name stands for now, by its digest. Nothing is downloaded when that is known.
+      - V(never) does not ask.
+      - Check mode asks, too, and downloads nothing.
+    type: str
+    choices: [always, missing, never]
+    default: missing
+  platform:
+    description:
+      - For which platform the image has to be, such as V(linux/arm64) or V(linux/arm/v7).
+      - Out of an image for several platforms, that of the managed host is taken when this is not given.
+    type: str
+  load_path:
+    description:
+      - Absolute path on the managed host of an archive, as C(docker save), C(podman save) and C(skopeo) write it, or of
+        a directory that is an OCI image layout.
+      - An archive may be plain, or compressed with gzip, xz, bzip2 or zstd.
+      - Of several images in it, the one called O(name) is taken. A single one gets that name, whatever it is called.
+      - An archive is compared as O(src) is, a layout by the digest that the name has in it.
+    type: path
+  registry_username:
+    description: Login for the registry. Without one, O(auth_file) is looked into.
+    type: str
+  registry_password:
+    description: Password, or access token, of O(registry_username).
+    type: str
+  auth_file:
+    description:
+      - Path on the managed host of a file of logins, as C(docker login), C(podman login) or C(skopeo login) writes it.
+      - When it is not given, the places are searched where podman and docker keep it for the user.
+        E(REGISTRY_AUTH_FILE), E(XDG_RUNTIME_DIR) and E(DOCKER_CONFIG) change them as they do there.
+      - Helper programs that such a file may name are not run.
+    type: path
+  ca_path:
+    description: Path on the managed host of the certificate of the authority that the registry's is checked with.
+    type: path
+  client_cert:
+    description: Path on the managed host of a certificate to show to the registry, perhaps with its key in it.
+    type: path
+  client_key:
+    description: Path on the managed host of the key of O(client_cert).
+    type: path
+  validate_certs:
+    description: Whether the registry's certificate is checked.
+    type: bool
+    default: true
+  plain_http:
+    description:
+      - Whether the registry is spoken to without encryption. Logins can be read by anybody on the way then.
+      - Proxies are those of the task's environment.
+    type: bool
+    default: false
+  timeout:
+    description: Seconds for which a registry may be silent. What broke off is gone on with, some times.
+    type: int
+    default: 60
   src:
     description:
       - Absolute path on the managed host of a root file system, a tar as C(docker export) makes it or a directory.
@@ -85,8 +158,8 @@ options:
     description:
       - V(present) makes the image exist as described.
         With O(src), its configuration is what the task says and nothing else.
-        Without, the configuration of the container or of the existing image is the base; O(env) and O(labels) are
-        added to it, each of the other options replaces its value.
+        Without, the configuration of the container, or of the image that is there, pulled or loaded, is the base;
+        O(env) and O(labels) are added to it, each of the other options replaces its value.
       - V(absent) removes the name, and the image with its last name.
         Refused while containers stand on it, unless O(force=true).
     type: str
@@ -101,6 +174,23 @@ seealso:
 """
 
 EXAMPLES = r"""
+- name: An image from Docker Hub
+  mini.containers.mini_image:
+    name: alpine:3.20
+
+- name: The newest image of a registry of our own
+  mini.containers.mini_image:
+    name: registry.example:5000/team/web:stable
+    pull: always
+    registry_username: deploy
+    registry_password: "{{ vault_registry_password }}"
+    ca_path: /etc/ssl/example-ca.pem
+
+- name: An image out of an archive, for hosts without a way to a registry
+  mini.containers.mini_image:
+    name: web:1.0
+    load_path: /srv/images/web.tar.gz
+
 - name: An image from the tar of a root file system
   mini.containers.mini_image:
     name: web
@@ -145,7 +235,7 @@ actions:
   returned: success
   type: list
   elements: str
-  sample: [import, export]
+  sample: [pull, export]
 """
 
 from typing import Any
@@ -153,7 +243,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.mini.containers.plugins.module_utils.core.paths import Paths
 from ansible_collections.mini.containers.plugins.module_utils.engine.images.converge import ensure, remove
-from ansible_collections.mini.containers.plugins.module_utils.glue.image import image_spec
+from ansible_collections.mini.containers.plugins.module_utils.glue.image import connection, image_spec
 from ansible_collections.mini.containers.plugins.module_utils.glue.task import (
     STATE_ROOT_OPTION,
     plan_result,
@@ -164,6 +254,19 @@ from ansible_collections.mini.containers.plugins.module_utils.glue.task import (
 ARGUMENT_SPEC: dict[str, Any] = {
     "name": {"type": "str", "required": True},
     "tag": {"type": "str"},
+    "source": {"type": "str", "choices": ["registry", "archive", "layout", "rootfs", "container", "local"]},
+    "pull": {"type": "str", "choices": ["always", "missing", "never"], "default": "missing"},
+    "platform": {"type": "str"},
+    "load_path": {"type": "path"},
+    "registry_username": {"type": "str"},
+    "registry_password": {"type": "str", "no_log": True},
+    "auth_file": {"type": "path"},
+    "ca_path": {"type": "path"},
+    "client_cert": {"type": "path"},
+    "client_key": {"type": "path"},
+    "validate_certs": {"type": "bool", "default": True},
+    "plain_http": {"type": "bool", "default": False},
+    "timeout": {"type": "int", "default": 60},
     "src": {"type": "path"},
     "from_container": {"type": "str"},
     "archive_path": {"type": "path"},
@@ -188,7 +291,8 @@ def work(module: AnsibleModule, paths: Paths) -> dict[str, Any]:
     if module.params["state"] == "absent":
         outcome = remove(paths, wanted, force=module.params["force"], check=module.check_mode)
     else:
-        outcome = ensure(paths, wanted, check=module.check_mode)
+        connect = connection(module.params, wanted.reference)
+        outcome = ensure(paths, wanted, connect=connect, check=module.check_mode)
     say_presumed(module, outcome.warnings)
     return plan_result(module, outcome.plan, image=outcome.image)
 
@@ -197,7 +301,7 @@ def main() -> None:
     """Entry point."""
     module = AnsibleModule(
         argument_spec=ARGUMENT_SPEC,
-        mutually_exclusive=[("src", "from_container")],
+        mutually_exclusive=[("src", "from_container", "load_path")],
         supports_check_mode=True,
     )
     run_task(module, work)

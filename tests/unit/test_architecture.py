@@ -32,7 +32,7 @@ MAY_IMPORT = {
 ANSIBLE = {
     "glue": ("ansible.module_utils.basic",),
     "modules": ("ansible.module_utils.basic",),
-    "image/registry.py": ("ansible.module_utils.urls",),
+    "glue/http.py": ("ansible.module_utils.urls",),
 }
 FORBIDDEN_CALLS = {"print", "sys.exit", "exit", "quit", "eval", "exec", "os.system"}
 MAY_EXIT = "runtime/main.py"

@@ -10,6 +10,7 @@
     ├── Busy            another process holds the object's lock
     ├── HostLacks       the kernel or the system has no facility that the task needs
     ├── BadImage        an archive or layout that cannot be trusted or read
+    ├── RegistryFailed  a registry does not answer, or not as it should
     ├── CorruptRecord   a state file that cannot be read
     └── StepFailed      a step of the work failed; wraps the system's reason
 
@@ -86,6 +87,12 @@ class BadImage(MiniError):
     """Image data that cannot be trusted or read."""
 
     kind = "bad_image"
+
+
+class RegistryFailed(MiniError):
+    """A registry does not answer, or not as it should."""
+
+    kind = "registry"
 
 
 class CorruptRecord(MiniError):

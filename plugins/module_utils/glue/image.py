@@ -3,23 +3,33 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import re
-from typing import Any, Callable
+from typing import TYPE_CHECKING, Any, Callable, Optional
 
 from ..core.errors import BadInput
-from ..engine.images.spec import ImageSpec
-from ..image.reference import parse
+from ..engine.images.spec import MISSING, NEVER, ImageSpec
+from ..image import platform
+from ..image.reference import Reference, parse
 from .options import table, text, words
 
+if TYPE_CHECKING:
+    from ..image.registry.address import Address
+    from ..image.registry.client import Registry
+    from ..image.registry.credentials import Credentials
+
 _PORT = re.compile(r"(\d{1,5})(?:-(\d{1,5}))?(?:/(tcp|udp|sctp))?\Z")
+# Which option says where an image comes from, and which values of `source` go with it.
+_OPTIONS = {"src": ("rootfs",), "from_container": ("container",), "load_path": ("archive", "layout")}
 _SIGNAL = re.compile(r"(?:SIG)?[A-Z0-9+-]{2,12}\Z|\d{1,2}\Z")
 
 
 def image_spec(params: dict[str, Any]) -> ImageSpec:
     """The specification behind a task's parameters. `BadInput` names the first option that makes no sense."""
     reference = parse(params["name"], params.get("tag"))
-    if reference.digest:
+    kind = _source(params)
+    if reference.digest and kind in ("rootfs", "container"):
         raise BadInput(
             f"name: {params['name']!r} has a digest, which the content decides", hint="give a name and a tag"
         )
@@ -28,9 +38,26 @@ def image_spec(params: dict[str, Any]) -> ImageSpec:
         reference=reference,
         src=_path("src", params.get("src")),
         from_container=params.get("from_container") or "",
+        load_path=_path("load_path", params.get("load_path")),
+        pull=(params.get("pull") or MISSING) if kind == "registry" else NEVER,
+        platform=platform.parse(params["platform"]) if params.get("platform") else None,
         archive_path=_path("archive_path", params.get("archive_path")),
         config={option: read(given[option]) for option, read in CONFIG if option in given},
     )
+
+
+def _source(params: dict[str, Any]) -> str:
+    """Where the image comes from, by what is given; `source`, when it is given too, must not say otherwise."""
+    given = [option for option in _OPTIONS if params.get(option)]
+    if len(given) > 1:
+        raise BadInput(f"{' and '.join(given)} cannot be given together", hint="an image has one source")
+    stated = params.get("source")
+    possible = _OPTIONS[given[0]] if given else ("registry", "local")
+    if stated and stated not in possible:
+        needs = next((option for option, kinds in _OPTIONS.items() if stated in kinds), "")
+        hint = f"give {needs}" if needs else f"leave {given[0]} out"
+        raise BadInput(f"source: {stated} does not go with {given[0] if given else 'what is given'}", hint=hint)
+    return stated or possible[0]
 
 
 def ports(value: list[Any]) -> tuple[str, ...]:
@@ -85,3 +112,37 @@ CONFIG: tuple[tuple[str, Callable[[Any], Any]], ...] = (
     ("volumes", directories),
     ("stop_signal", _signal),
 )
+
+
+def connection(params: dict[str, Any], reference: Reference) -> Callable[[], Registry]:
+    """A client for the registry that the name means, made when it is first asked for: HTTP takes long to load."""
+
+    @functools.cache
+    def connect() -> Registry:
+        from ..image.registry.address import address
+        from ..image.registry.client import Registry
+        from ..image.registry.session import Session
+        from .http import Security, transport
+
+        where, timeout = address(reference), params["timeout"]
+        if timeout <= 0:
+            raise BadInput(f"timeout: {timeout} is not a number of seconds", hint="give a whole number above 0")
+        security = Security(*(params[option] for option in Security._fields))
+        session = Session(transport(security, timeout), where, _login(params, where), plain_http=params["plain_http"])
+        return Registry(session, timeout)
+
+    return connect
+
+
+def _login(params: dict[str, Any], where: Address) -> Optional[Credentials]:
+    from ..image.registry.credentials import Credentials, look_up, usual_files
+
+    username, password, path = (params.get(name) for name in ("registry_username", "registry_password", "auth_file"))
+    if username or password:
+        if not (username and password):
+            raise BadInput("registry_username and registry_password: one is given, and the other is not")
+        return Credentials(username, password)
+    if path and not os.path.exists(path):
+        raise BadInput(f"auth_file: there is no {path}", path=path)
+    home = os.path.expanduser("~")
+    return look_up([path] if path else usual_files(os.environ, home, os.getuid()), where)

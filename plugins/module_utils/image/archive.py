@@ -13,8 +13,9 @@ from collections.abc import Iterator
 
 from ..core.errors import BadImage
 from .document import serialise
-from .layout import REF_NAME, VERSION, Layout, open_regular
-from .manifest import INDEX, NO_NOTES, Descriptor
+from .layout import IMAGE_NAME, REF_NAME, VERSION, Layout, open_regular
+from .manifest import NO_NOTES, Descriptor
+from .media import INDEX
 from .store import StoredImage
 from .tarstream import CHUNK, DIRECTORY, FILE, Entry
 from .tarwriter import END, header, padding
@@ -69,13 +70,13 @@ def write(path: str, layout: Layout, image: StoredImage, reference: str) -> None
 def beginning(layout: Layout, image: StoredImage, reference: str) -> bytes:
     """Directories, `oci-layout`, `index.json` and `manifest.json`."""
     manifest = _manifest(layout, image)
-    repository, _colon, tag = reference.rpartition(":")
-    notes = {REF_NAME: tag, "io.containerd.image.name": f"{repository}:{tag}"}
+    tags = [] if "@" in reference else [reference]
+    notes = {REF_NAME: reference.rpartition(":")[2], IMAGE_NAME: reference} if tags else {}
     index = serialise(
         {"schemaVersion": 2, "mediaType": INDEX, "manifests": [manifest._replace(annotations=notes).plain()]}
     )
     layers = [_BLOBS + _hex(layer.digest) for layer in image.blobs]
-    saved = serialise([{"Config": _BLOBS + _hex(image.id), "RepoTags": [reference], "Layers": layers}])
+    saved = serialise([{"Config": _BLOBS + _hex(image.id), "RepoTags": tags, "Layers": layers}])
     files = (("oci-layout", VERSION), ("index.json", index), ("manifest.json", saved))
     directories = b"".join(_header(name, 0, DIRECTORY) for name in ("blobs/", _BLOBS))
     return directories + b"".join(_header(name, len(data)) + data + padding(len(data)) for name, data in files)

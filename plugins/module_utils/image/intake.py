@@ -22,7 +22,8 @@ from ..core.errors import BadImage
 from ..linux import libc
 from . import compression
 from .layer import unpack
-from .manifest import LAYER, LAYER_GZIP, LAYER_ZSTD, Descriptor
+from .manifest import Descriptor
+from .media import LAYER, LAYER_GZIP, LAYER_ZSTD
 from .tarstream import CHUNK, DEFAULTS, Limits, Readable, TarStream
 from .workspace import Workspace
 
@@ -112,7 +113,7 @@ def take_in(source: Readable, work: Workspace, *, upper: bool = False, limits: L
         elif kind:
             inner = Tee(_bounded(_expand(kept, kind, copy, blob, stack), limits), None)
         newest = _unpack(inner, directory, upper, limits)
-        _drain(raw, None)
+        drain(raw, None)
         copy.flush()
         libc.syncfs(copy.fileno())
     descriptor = Descriptor(_MEDIA_TYPE[kind], kept.digest, kept.size)
@@ -126,19 +127,22 @@ def restore(blob: str, expected: str, work: Workspace, *, upper: bool, limits: L
     os.chmod(directory, 0o755)
     with ExitStack() as stack:
         handle = stack.enter_context(open(blob, "rb", buffering=0))
-        head = _head(handle)
-        kind = compression.detect(head)
-        raw: Readable = Buffered(handle, head)
-        if kind == "zstd" and not compression.has_zstd_module():
-            raw = _host_zstd(blob, stack)
-        elif kind:
-            raw = compression.Expanded(raw, kind)
-        inner = Tee(_bounded(raw, limits), None)
+        inner = Tee(_bounded(expanded(handle, blob, stack), limits), None)
         _unpack(inner, directory, upper, limits)
         libc.syncfs(handle.fileno())
     if inner.digest != expected:
         raise BadImage(f"a layer's content is {inner.digest}, not {expected}", hint="import the image again")
     return directory
+
+
+def expanded(handle: Readable, path: str, stack: ExitStack) -> Readable:
+    """What the file that `handle` reads from its beginning expands to. The host's zstd opens it by its path."""
+    head = _head(handle)
+    kind = compression.detect(head)
+    if kind == "zstd" and not compression.has_zstd_module():
+        return _host_zstd(path, stack)
+    raw = Buffered(handle, head)
+    return compression.Expanded(raw, kind) if kind else raw
 
 
 def _head(source: Readable) -> bytes:
@@ -162,7 +166,7 @@ def _expand(kept: Tee, kind: str, copy: BinaryIO, blob: str, stack: ExitStack) -
     """The expanded stream. The host's zstd reads a file, so there the copy comes first and is read once more."""
     if kind != "zstd" or compression.has_zstd_module():
         return compression.Expanded(kept, kind)
-    _drain(kept, None)
+    drain(kept, None)
     copy.flush()
     return _host_zstd(blob, stack)
 
@@ -176,11 +180,11 @@ def _host_zstd(blob: str, stack: ExitStack) -> Readable:
 
 def _unpack(inner: Tee, directory: str, upper: bool, limits: Limits) -> int:
     newest = unpack(TarStream(Buffered(inner), limits), directory, upper=upper, limits=limits)
-    _drain(inner, limits.padding)
+    drain(inner, limits.padding)
     return newest
 
 
-def _drain(source: Readable, limit: int | None) -> None:
+def drain(source: Readable, limit: int | None) -> None:
     """Read to the end, so that the digest covers all of it. Archives are padded behind their end mark."""
     while True:
         data = source.read(CHUNK)

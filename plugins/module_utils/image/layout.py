@@ -14,9 +14,11 @@ from collections.abc import Iterable
 from ..core.errors import BadImage
 from ..linux.files import make_private_dir, write_atomic
 from .document import MAX_DOCUMENT, parse, serialise
-from .manifest import INDEX, Descriptor, ImageDocument, Manifest, sha256
+from .manifest import Descriptor, ImageDocument, Manifest, sha256
+from .media import INDEX
 
 REF_NAME = "org.opencontainers.image.ref.name"
+IMAGE_NAME = "io.containerd.image.name"  # whole, where the other has the tag alone
 VERSION = serialise({"imageLayoutVersion": "1.0.0"})
 
 
@@ -57,10 +59,8 @@ class Layout:
 
     def image(self, manifest: Manifest) -> ImageDocument:
         """The configuration, which must agree with the manifest on how many layers there are."""
-        source = f"image {manifest.config.digest}"
-        document = ImageDocument.read(self.document(manifest.config), source)
-        if len(document.diff_ids) != len(manifest.layers):
-            raise BadImage(f"{source} has {len(document.diff_ids)} layers, its manifest {len(manifest.layers)}")
+        document = ImageDocument.read(self.document(manifest.config), f"image {manifest.config.digest}")
+        check_layers(document, manifest)
         return document
 
     def document(self, descriptor: Descriptor) -> bytes:
@@ -83,6 +83,14 @@ class Layout:
         except (FileNotFoundError, BadImage):
             pass
         write_atomic(path, content)
+
+
+def check_layers(document: ImageDocument, manifest: Manifest) -> None:
+    """An image and its manifest must agree on how many layers there are."""
+    if len(document.diff_ids) != len(manifest.layers):
+        raise BadImage(
+            f"image {manifest.config.digest} has {len(document.diff_ids)} layers, its manifest {len(manifest.layers)}"
+        )
 
 
 def open_regular(path: str) -> int:

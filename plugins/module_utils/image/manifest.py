@@ -20,15 +20,9 @@ from typing import Any, NamedTuple
 
 from ..core.errors import BadImage
 from ..core.specs import Healthcheck, ImageConfig
+from . import media
 from .document import Document, parse, serialise
 
-INDEX = "application/vnd.oci.image.index.v1+json"
-MANIFEST = "application/vnd.oci.image.manifest.v1+json"
-CONFIG = "application/vnd.oci.image.config.v1+json"
-LAYER = "application/vnd.oci.image.layer.v1.tar"
-LAYER_GZIP = LAYER + "+gzip"
-LAYER_ZSTD = LAYER + "+zstd"
-LAYERS = (LAYER, LAYER_GZIP, LAYER_ZSTD)
 NO_NOTES: Mapping[str, str] = MappingProxyType({})
 _HEALTH_NUMBERS = ("Interval", "Timeout", "StartPeriod", "StartInterval", "Retries")
 MAX_LAYERS = 500  # overlayfs stacks no more
@@ -66,24 +60,29 @@ class Manifest(NamedTuple):
     @classmethod
     def read(cls, raw: bytes, source: str) -> Manifest:
         document = parse(raw, source)
-        if "manifests" in document or document.text("mediaType", MANIFEST) != MANIFEST:
+        if "manifests" in document or media.as_oci(document.text("mediaType", media.MANIFEST)) != media.MANIFEST:
             raise BadImage(f"{source} is not an image manifest", hint="manifest lists and artifacts are not images")
         layers = tuple(Descriptor.read(layer) for layer in document.children("layers"))
         manifest = cls(Descriptor.read(document.child("config")), layers)
-        if manifest.config.media_type != CONFIG:
+        if media.as_oci(manifest.config.media_type) != media.CONFIG:
             raise BadImage(f"{source}: the configuration has the unknown type {manifest.config.media_type!r}")
         for layer in manifest.layers:
-            if layer.media_type not in LAYERS:
+            if media.as_oci(layer.media_type) not in media.LAYERS:
                 raise BadImage(f"{source}: a layer has the unknown type {layer.media_type!r}")
         if len(manifest.layers) > MAX_LAYERS:
             raise BadImage(f"{source} has more than the {MAX_LAYERS} layers that can be stacked")
         return manifest
 
+    def as_oci(self) -> Manifest:
+        """The same with OCI types throughout."""
+        config, *layers = (one._replace(media_type=media.as_oci(one.media_type)) for one in (self.config, *self.layers))
+        return Manifest(config, tuple(layers))
+
     def encode(self) -> bytes:
         return serialise(
             {
                 "schemaVersion": 2,
-                "mediaType": MANIFEST,
+                "mediaType": media.MANIFEST,
                 "config": self.config.plain(),
                 "layers": [layer.plain() for layer in self.layers],
             }

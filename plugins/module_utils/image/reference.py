@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Names of images as people type them: `name[:tag][@digest]`, where `name` may carry a registry's host and port.
 
-The canonical form is `name:tag`; the tag is `latest` when none is given. Nothing is put in front of a short name:
-there is no registry that `busybox` would silently mean.
+The canonical form is `name:tag`; the tag is `latest` when there is neither one nor a digest, and `name@digest` when
+there is only that. What means the same is written the short way: `docker.io/library/busybox` is `busybox`.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from ..core.errors import BadInput
 DEFAULT_TAG = "latest"
 MAX_NAME = 255
 
+_HUB = ("docker.io/", "index.docker.io/")
+_OFFICIAL = "library/"
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
 _HOST = rf"{_LABEL}(?:\.{_LABEL})*(?::[0-9]+)?\Z"  # compiled when there is one
 _COMPONENT = re.compile(r"[a-z0-9]+(?:(?:\.|__?|-+)[a-z0-9]+)*\Z")
@@ -25,14 +27,14 @@ _SHORT_ID = re.compile(r"(?:sha256:)?([0-9a-f]{12,64})\Z")
 
 
 class Reference(NamedTuple):
-    """One name, taken apart."""
+    """One name, taken apart. Only with a digest may the tag be empty."""
 
     name: str
     tag: str
     digest: str = ""
 
     def __str__(self) -> str:
-        return f"{self.name}:{self.tag}"
+        return f"{self.name}:{self.tag}" if self.tag else f"{self.name}@{self.digest}"
 
 
 def parse(text: object, tag: str | None = None) -> Reference:
@@ -49,7 +51,18 @@ def parse(text: object, tag: str | None = None) -> Reference:
         raise BadInput(f"image {text!r}: the tag is empty", hint="leave the colon out, or write a tag behind it")
     if written and tag and written != tag:
         raise BadInput(f"image {text!r} has a tag already, and tag: {tag!r} is another", hint="give one of them")
-    return Reference(_check_name(text, name), _check_tag(text, written or tag or DEFAULT_TAG), digest)
+    chosen = written or tag or ("" if digest else DEFAULT_TAG)
+    return Reference(_familiar(_check_name(text, name)), _check_tag(text, chosen) if chosen else "", digest)
+
+
+def _familiar(name: str) -> str:
+    """Docker Hub's names as its users write them."""
+    for host in _HUB:
+        if name.startswith(host):
+            rest = name[len(host) :]
+            official = rest[len(_OFFICIAL) :] if rest.startswith(_OFFICIAL) else ""
+            return official if official and "/" not in official else rest
+    return name
 
 
 def _check_name(text: str, name: str) -> str:
@@ -92,3 +105,11 @@ def id_prefix(text: str) -> str | None:
     """`sha256:…` of the beginning of an id, when `text` could be one: 12 hexadecimal digits or more."""
     match = _SHORT_ID.match(text)
     return f"sha256:{match[1]}" if match else None
+
+
+def means(text: str, wanted: Reference) -> bool:
+    """Whether somebody else's spelling of a name, which may be none at all, is the one that is wanted."""
+    try:
+        return str(parse(text)) == str(wanted)
+    except BadInput:
+        return False

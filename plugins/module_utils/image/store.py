@@ -18,6 +18,7 @@ from ..linux.files import locked
 from . import reference as references
 from .layout import REF_NAME, Layout
 from .manifest import Descriptor, History, Manifest, chain_ids
+from .origin import repository_digest
 
 SOURCE = "mini.containers.source"
 
@@ -59,7 +60,7 @@ class ImageStore:
         if known is None:
             wanted = references.parse(reference)
             for entry in entries:
-                if entry.annotations.get(REF_NAME) == str(wanted) and wanted.digest in ("", entry.digest):
+                if entry.annotations.get(REF_NAME) == str(wanted) and _has_digest(entry, wanted.digest):
                     return self._image(entry.digest, entries)
             known = references.id_prefix(reference)
         return None if known is None else self._by_id(known)
@@ -68,7 +69,10 @@ class ImageStore:
         """As `find`, for a caller that cannot go on without."""
         image = self.find(reference)
         if image is None:
-            raise NotFound(f"there is no image {reference!r}", hint="make it with mini_image: name and src")
+            raise NotFound(
+                f"there is no image {reference!r}",
+                hint=f"fetch it with mini_image: name: {reference}, or make it with src",
+            )
         return image
 
     def images(self) -> list[StoredImage]:
@@ -121,3 +125,8 @@ class ImageStore:
             manifest_digest=digest,
             sources=dict(named),
         )
+
+
+def _has_digest(entry: Descriptor, digest: str) -> bool:
+    """Its own, or that of the index out of which it was pulled: either is the image that the digest means."""
+    return digest in ("", entry.digest) or digest == repository_digest(entry.annotations.get(SOURCE, ""))

@@ -8,6 +8,7 @@ still there: that one directory listing tells the next task that something may h
 from __future__ import annotations
 
 import fcntl
+import itertools
 import os
 from types import TracebackType
 
@@ -28,7 +29,7 @@ class Workspace:
     def __init__(self, paths: Paths) -> None:
         self.path = os.path.join(directory(paths), f"{os.getpid()}-{os.urandom(4).hex()}")
         self._lock = -1
-        self._count = 0
+        self._numbers = itertools.count(1)
 
     def __enter__(self) -> Workspace:
         make_private_dir(os.path.dirname(self.path))
@@ -48,9 +49,8 @@ class Workspace:
             os.close(self._lock)
 
     def new(self, what: str) -> str:
-        """A path that nothing has yet."""
-        self._count += 1
-        return os.path.join(self.path, f"{what}{self._count}")
+        """A path that nothing has yet, in whatever thread."""
+        return os.path.join(self.path, f"{what}{next(self._numbers)}")
 
 
 def abandoned(paths: Paths) -> list[str]:

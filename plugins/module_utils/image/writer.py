@@ -15,9 +15,12 @@ from ..core.errors import BadImage
 from ..core.specs import ImageConfig
 from ..linux.files import make_private_dir, remove_tree, sync_dir
 from . import workspace
+from .document import parse
 from .intake import NewLayer, restore
 from .layout import REF_NAME
-from .manifest import CONFIG, MANIFEST, NO_NOTES, Descriptor, History, ImageDocument, Manifest, chain_ids, sha256
+from .manifest import NO_NOTES, Descriptor, History, ImageDocument, Manifest, chain_ids, sha256
+from .media import CONFIG, MANIFEST
+from .parcel import Parcel
 from .store import SOURCE, ImageStore, StoredImage
 from .workspace import Workspace
 
@@ -50,6 +53,29 @@ class ImageWriter:
         manifest = Manifest(Descriptor.of(CONFIG, config), blobs).encode()
         self.layout.put(manifest)
         return Descriptor.of(MANIFEST, manifest)
+
+    def place(self, parcel: Parcel) -> None:
+        """Put an image's layers in place, as they travelled and unpacked."""
+        self.layout.create()
+        for digest, path in parcel.blobs.items():
+            os.replace(path, self.layout.blob(digest))
+        for chain_id, directory in parcel.layers.items():
+            self._place(directory, self.store.paths.layer(chain_id))
+        sync_dir(self.layout.blobs)
+
+    def accept(self, parcel: Parcel) -> Descriptor:
+        """Put an image in place as it came, so that every digest stays what it was elsewhere.
+
+        Only a manifest with Docker's types is written anew, with those of a layout.
+        """
+        self.place(parcel)
+        self.layout.put(parcel.config)
+        raw, translated = parcel.root.raw, parcel.manifest.as_oci()
+        said = parse(raw, "the manifest").text("mediaType", MANIFEST)
+        if parcel.manifest != translated or said != MANIFEST:
+            raw = translated.encode()
+        self.layout.put(raw)
+        return Descriptor.of(MANIFEST, raw)
 
     def name(self, image: Descriptor, reference: str, source: str = "") -> None:
         """Let `reference` mean the image. What it meant before stays, without a name, while containers stand on it."""

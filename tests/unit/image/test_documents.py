@@ -9,18 +9,16 @@ from typing import Any
 import pytest
 from ansible_collections.mini.containers.plugins.module_utils.core.errors import BadImage
 from ansible_collections.mini.containers.plugins.module_utils.core.specs import ImageConfig
-from ansible_collections.mini.containers.plugins.module_utils.image import manifest
+from ansible_collections.mini.containers.plugins.module_utils.image import manifest, media
 from ansible_collections.mini.containers.plugins.module_utils.image.document import parse
 from ansible_collections.mini.containers.plugins.module_utils.image.manifest import (
-    CONFIG,
-    LAYER,
-    MANIFEST,
     Descriptor,
     History,
     ImageDocument,
     Manifest,
     chain_ids,
 )
+from ansible_collections.mini.containers.plugins.module_utils.image.media import CONFIG, LAYER, MANIFEST
 
 DIGEST = "sha256:" + "a" * 64
 CONFIGURED = ImageConfig(
@@ -73,7 +71,7 @@ def test_manifest_survives() -> None:
 @pytest.mark.parametrize(
     "changes",
     [
-        {"mediaType": manifest.INDEX},
+        {"mediaType": media.INDEX},
         {"mediaType": "application/vnd.docker.distribution.manifest.v1+json"},
         {"manifests": []},
         {"manifests": [], "layers": None},

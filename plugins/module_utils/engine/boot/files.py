@@ -79,6 +79,8 @@ _ENGINE = (
     "image/document.py",
     "image/layout.py",
     "image/manifest.py",
+    "image/media.py",
+    "image/origin.py",
     "image/reference.py",
     "image/replica.py",
     "image/sparse.py",

@@ -13,29 +13,37 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Optional
 
-from ...core.errors import BadImage, StepFailed
+from ...core.errors import BadImage, NotFound, StepFailed
 from ...core.paths import Paths
 from ...core.plan import Action, Step
 from ...image import archive
 from ...image.diff import Packed, pack
 from ...image.intake import NewLayer, take_in
-from ...image.manifest import MANIFEST, Descriptor, History
+from ...image.manifest import Descriptor, History
+from ...image.media import MANIFEST
+from ...image.origin import ARCHIVE, FILE, LAYOUT, Source
+from ...image.parcel import Parcel, Root
+from ...image.platform import Platform, host
+from ...image.shelf import Shelf
 from ...image.store import ImageStore, StoredImage
+from ...image.supply import Supplier, collect
+from ...image.unarchive import opened
 from ...image.workspace import Workspace
 from ...image.writer import ImageWriter, image_document
 from . import commit, source
-from .observe import Observation, used
-from .source import Source
+from .observe import Connect, Observation, used
 from .spec import ImageSpec, overlay
 
 _ARCHIVES = ("oci-layout", "manifest.json")
 
 
-def actions(paths: Paths) -> Mapping[str, Action]:
+def actions(paths: Paths, connect: Optional[Connect] = None) -> Mapping[str, Action]:
     """The steps of `plan_present` and `plan_absent`, by name."""
-    does = ImageActions(paths)
+    does = ImageActions(paths, connect)
     return {
         "import": Action(does.import_, does.take_back),
+        "pull": Action(does.pull, does.take_back),
+        "load": Action(does.load, does.take_back),
         "commit": Action(does.commit, does.take_back),
         "configure": Action(does.configure, does.take_back),
         "unpack": Action(does.unpack),
@@ -48,8 +56,9 @@ def actions(paths: Paths) -> Mapping[str, Action]:
 class ImageActions:
     """The writer's steps for one task."""
 
-    def __init__(self, paths: Paths) -> None:
+    def __init__(self, paths: Paths, connect: Optional[Connect] = None) -> None:
         self.paths = paths
+        self.connect = connect
         self.store = ImageStore(paths)
         self.writer = ImageWriter(self.store)
 
@@ -61,6 +70,29 @@ class ImageActions:
             layer, origin = _read(origin, work)
             _refuse_archive(layer.directory, origin.path)
             self._add(wanted, seen, layer, origin, base=None)
+
+    def pull(self, step: Step) -> None:
+        """The image that a registry has, of the digest that was seen: a tag may have moved on meanwhile."""
+        wanted, seen = _told(step)
+        origin = _known(seen.source)
+        if self.connect is None:
+            raise BadImage("there is no registry to pull from")
+        registry = self.connect()
+        with Workspace(self.paths) as work:
+            self._deliver(wanted, seen, registry, registry.root(origin.digest), origin, work)
+
+    def load(self, step: Step) -> None:
+        """An image out of an archive or a layout, which may have several."""
+        wanted, seen = _told(step)
+        origin = _known(seen.source)
+        with Workspace(self.paths) as work:
+            if origin.kind == LAYOUT:
+                shelf = Shelf(origin.path)
+                self._deliver(wanted, seen, shelf, shelf.root(origin.digest, wanted.reference), origin, work)
+            else:
+                archived = opened(origin.path, work)
+                origin = origin._replace(kind=ARCHIVE, digest=archived.digest, stamp=source.stamp(archived.stat))
+                self._deliver(wanted, seen, archived, archived.root(wanted.reference), origin, work)
 
     def commit(self, step: Step) -> None:
         """A container's changes become a layer on those of its image."""
@@ -136,6 +168,22 @@ class ImageActions:
             before = Descriptor(MANIFEST, image.manifest_digest, length)
             self.writer.name(before, str(wanted.reference), image.sources.get(str(wanted.reference), ""))
 
+    def _deliver(
+        self, wanted: ImageSpec, seen: Observation, supplier: Supplier, root: Root, origin: Source, work: Workspace
+    ) -> None:
+        """File an image that is whole elsewhere: as it came, or with the configuration that the task asks for."""
+        parcel = collect(supplier, root, wanted.platform or host(), self.store, work)
+        _refuse_platform(wanted, parcel)
+        came = parcel.document
+        config = overlay(came.config, wanted.config)
+        with self.store.locked():
+            if config == came.config:
+                descriptor = self.writer.accept(parcel)
+            else:
+                self.writer.place(parcel)
+                descriptor = self.writer.add(came._replace(config=config), parcel.manifest.as_oci().layers)
+            self.writer.name(descriptor, str(wanted.reference), origin.encode())
+
     def _add(
         self, wanted: ImageSpec, seen: Observation, layer: NewLayer, origin: Source, base: Optional[StoredImage]
     ) -> None:
@@ -154,7 +202,7 @@ class ImageActions:
 def _read(origin: Source, work: Workspace) -> tuple[NewLayer, Source]:
     """The layer that the source holds. An error names the source: the reader below does not know it."""
     try:
-        return _from_file(origin, work) if origin.kind == source.FILE else _from_tree(origin, work)
+        return _from_file(origin, work) if origin.kind == FILE else _from_tree(origin, work)
     except BadImage as exc:
         if origin.path not in exc.message:
             exc.message = f"cannot make an image of {origin.path}: {exc.message}"
@@ -179,13 +227,22 @@ def _from_tree(origin: Source, work: Workspace) -> tuple[NewLayer, Source]:
     return layer, Source(origin.kind, origin.path, digest)
 
 
+def _refuse_platform(wanted: ImageSpec, parcel: Parcel) -> None:
+    """A single image says only in its configuration what it is for."""
+    found = Platform.of(parcel.document.os, parcel.document.architecture)
+    if wanted.platform and found[:2] != wanted.platform[:2]:
+        raise NotFound(
+            f"there is no {wanted.reference} for {wanted.platform}, only for {found}", hint="leave platform out"
+        )
+
+
 def _refuse_archive(directory: str, path: str) -> None:
     """An archive of images is a tar, too, but not one of a root file system."""
     names = set(os.listdir(directory))
     if names & set(_ARCHIVES) and not names & {"bin", "sbin", "usr"}:
         raise BadImage(
             f"{path} is an archive of images, not the tar of a root file system",
-            hint="give what docker export makes, not docker save",
+            hint="give it as load_path; src takes what docker export makes, not docker save",
             path=path,
         )
 

@@ -7,11 +7,11 @@ from typing import Any, NamedTuple, Optional
 
 from ...core.paths import Paths
 from ...core.plan import Observer, Plan, apply, silent
+from ...image.origin import ABSENT
 from ...image.store import ImageStore
 from .describe import describe
-from .observe import observe
+from .observe import Connect, observe
 from .plan import plan_absent, plan_present
-from .source import ABSENT
 from .spec import ImageSpec
 
 
@@ -23,16 +23,23 @@ class Outcome(NamedTuple):
     warnings: tuple[str, ...] = ()
 
 
-def ensure(paths: Paths, wanted: ImageSpec, *, check: bool = False, observer: Observer = silent) -> Outcome:
-    """The image exists and is as asked."""
-    seen = observe(paths, wanted, presume=check)
+def ensure(
+    paths: Paths,
+    wanted: ImageSpec,
+    *,
+    connect: Optional[Connect] = None,
+    check: bool = False,
+    observer: Observer = silent,
+) -> Outcome:
+    """The image exists and is as asked. Without `connect` no registry is asked for it."""
+    seen = observe(paths, wanted, connect=connect, presume=check)
     plan = plan_present(wanted, seen)
     store = ImageStore(paths)
     if not plan or check:
         absent = seen.source is not None and seen.source.kind == ABSENT
-        warnings = (f"there is no {wanted.src}",) if absent else ()
+        warnings = (f"there is no {wanted.src or wanted.load_path}",) if absent else ()
         return Outcome(plan, describe(store, seen.image) if seen.image else None, warnings)
-    _run(paths, plan, observer)
+    _run(paths, plan, observer, connect)
     return Outcome(plan, describe(store, store.resolve(str(wanted.reference))))
 
 
@@ -46,7 +53,7 @@ def remove(
     return Outcome(plan, None)
 
 
-def _run(paths: Paths, plan: Plan, observer: Observer) -> None:
+def _run(paths: Paths, plan: Plan, observer: Observer, connect: Optional[Connect] = None) -> None:
     from .actions import actions  # tar and compression: a task with nothing to do does not load them
 
-    apply(plan, actions(paths), observer)
+    apply(plan, actions(paths, connect), observer)

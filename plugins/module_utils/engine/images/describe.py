@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 from ...image.manifest import plain_config
+from ...image.origin import repository_digest
 from ...image.store import ImageStore, StoredImage
 
 _KEYS = (
@@ -19,7 +20,7 @@ def describe(store: ImageStore, image: StoredImage) -> dict[str, Any]:
     config = plain_config(image.config)
     return {
         "Id": image.id,
-        "RepoTags": list(image.references),
+        "RepoTags": [reference for reference in image.references if "@" not in reference],
         "RepoDigests": _digests(image),
         "Created": image.created,
         "Author": "",
@@ -38,5 +39,9 @@ def describe(store: ImageStore, image: StoredImage) -> dict[str, Any]:
 
 
 def _digests(image: StoredImage) -> list[str]:
-    names = {reference.rpartition(":")[0] for reference in image.references}
-    return [f"{name}@{image.manifest_digest}" for name in sorted(names)]
+    """As the registry has it, where it came from one."""
+    found = set()
+    for reference in image.references:
+        name = reference.partition("@")[0] if "@" in reference else reference.rpartition(":")[0]
+        found.add(f"{name}@{repository_digest(image.sources.get(reference, '')) or image.manifest_digest}")
+    return sorted(found)

@@ -4,18 +4,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Optional
+from typing import TYPE_CHECKING, Callable, Optional
 
 from ...core.errors import BadImage, CorruptRecord
 from ...core.paths import Paths
 from ...core.specs import ImageConfig
-from ...image import workspace
+from ...image import platform, workspace
+from ...image.origin import CONTAINER, LAYOUT, REGISTRY, Source
 from ...image.store import ImageStore, StoredImage
 from ..containers.record import ContainerRecord
 from ..records import load, names_in
 from . import commit, source
-from .source import Source
-from .spec import ImageSpec
+from .spec import ALWAYS, MISSING, ImageSpec
+
+if TYPE_CHECKING:
+    from ...image.registry.client import Registry
+
+Connect = Callable[[], "Registry"]
+"""A client for the registry that the image's name means; only called when it is to be asked."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +45,14 @@ class Observation:
     leftovers: bool = False
 
 
-def observe(paths: Paths, wanted: ImageSpec, *, absent: bool = False, presume: bool = False) -> Observation:
+def observe(
+    paths: Paths,
+    wanted: ImageSpec,
+    *,
+    connect: Optional[Connect] = None,
+    absent: bool = False,
+    presume: bool = False,
+) -> Observation:
     """The image that the task names. With `presume` its source need not exist: check mode cannot have made it."""
     store = ImageStore(paths)
     image, damaged = _find(store, str(wanted.reference))
@@ -48,14 +61,14 @@ def observe(paths: Paths, wanted: ImageSpec, *, absent: bool = False, presume: b
         return replace(common, users=_standing_on(paths, image))
     container = commit.container(paths, wanted.from_container) if wanted.from_container else None
     base = commit.config(container) if container else image.config if image and not wanted.src else None
-    content = _source(paths, wanted, container, presume)
+    content = _source(paths, wanted, container, presume) or _remote(wanted, image, connect)
     recorded = image.sources.get(str(wanted.reference), "") if image else ""
     skip = commit.left_out(container) if container else ()
     return replace(
         common,
         missing=tuple(store.missing_layers(image)) if image else (),
         source=content,
-        unchanged=content is not None and source.is_same(recorded, content, skip),
+        unchanged=content is not None and _serves(image, wanted) and source.is_same(recorded, content, skip),
         base=base,
         container=container,
         exported=_exported(store, wanted, image),
@@ -92,8 +105,35 @@ def _find(store: ImageStore, reference: str) -> tuple[Optional[StoredImage], boo
 
 def _source(paths: Paths, wanted: ImageSpec, container: Optional[ContainerRecord], presume: bool) -> Optional[Source]:
     if container is not None:
-        return Source(source.CONTAINER, paths.container(container.id, "upper"))
-    return source.look(wanted.src, presume=presume) if wanted.src else None
+        return Source(CONTAINER, paths.container(container.id, "upper"))
+    if wanted.src:
+        return source.look(wanted.src, presume=presume)
+    if not wanted.load_path:
+        return None
+    found = source.look_at_images(wanted.load_path, presume=presume)
+    return _in_layout(found, wanted) if found.kind == LAYOUT else found
+
+
+def _in_layout(found: Source, wanted: ImageSpec) -> Source:
+    from ...image.shelf import Shelf
+
+    digest = Shelf(found.path).entry(wanted.reference).digest
+    return found._replace(digest=digest, stamp=str(wanted.platform or platform.host()))
+
+
+def _remote(wanted: ImageSpec, image: Optional[StoredImage], connect: Optional[Connect]) -> Optional[Source]:
+    """What the registry has under the name, if it is to be asked. Nothing is fetched for that."""
+    missing = image is None or not _serves(image, wanted)
+    if connect is None or wanted.pull not in ((ALWAYS, MISSING) if missing else (ALWAYS,)):
+        return None
+    registry = connect()
+    return Source(REGISTRY, str(registry.where), registry.digest(), str(wanted.platform or platform.host()))
+
+
+def _serves(image: Optional[StoredImage], wanted: ImageSpec) -> bool:
+    """Whether an image is for the platform that is asked for; without a wish for one, any is."""
+    asked = wanted.platform
+    return asked is None or image is None or (image.os, image.architecture) == asked[:2]
 
 
 def _exported(store: ImageStore, wanted: ImageSpec, image: Optional[StoredImage]) -> bool:

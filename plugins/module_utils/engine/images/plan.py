@@ -10,6 +10,7 @@ from ...core.errors import Conflict, NotFound
 from ...core.names import short_id
 from ...core.plan import Plan, Step
 from ...core.specs import ImageConfig
+from ...image.origin import REGISTRY, Source
 from .observe import Observation
 from .spec import ImageSpec, overlay
 
@@ -45,13 +46,18 @@ def plan_absent(wanted: ImageSpec, seen: Observation, *, force: bool = False) ->
 def _content(wanted: ImageSpec, seen: Observation) -> list[Step]:
     if seen.source is None:
         if seen.image is None:
-            hint = "give src or from_container to make it"
+            hint = "give src or from_container to make it, load_path to load it, or let it be pulled"
             raise NotFound(f"there is no image {wanted.reference} that could be read", hint=hint)
         return _configure(wanted, seen)
     if seen.image is not None and seen.unchanged:
         return _configure(wanted, seen)
-    name = "commit" if wanted.from_container else "import"
-    return [_step(name, wanted, seen, _why(seen, wanted))]
+    return [_step(_step_for(wanted, seen.source), wanted, seen, _why(seen, seen.source, wanted))]
+
+
+def _step_for(wanted: ImageSpec, source: Source) -> str:
+    if source.kind == REGISTRY:
+        return "pull"
+    return "commit" if wanted.from_container else "load" if wanted.load_path else "import"
 
 
 def _configure(wanted: ImageSpec, seen: Observation) -> list[Step]:
@@ -77,8 +83,10 @@ def _show(value: object) -> str:
     return str(value or "none")
 
 
-def _why(seen: Observation, wanted: ImageSpec) -> str:
-    origin = f"the container {wanted.from_container}" if wanted.from_container else wanted.src
+def _why(seen: Observation, source: Source, wanted: ImageSpec) -> str:
+    origin = f"the container {wanted.from_container}" if wanted.from_container else source.path
+    if source.kind == REGISTRY and seen.image is not None:
+        return f"{origin} is {short_id(source.digest)} now"
     if seen.damaged:
         return f"from {origin}, because what is there cannot be read"
     return f"from {origin}, which has changed" if seen.image else f"from {origin}"

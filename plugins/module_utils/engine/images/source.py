@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Where an image came from, as remembered beside its name in the index: enough to see that the source is the same.
+"""Whether an image was made from what is at its source now.
 
 A file is the same when its digest is. It is only read for that when its size, time or inode have changed, so a task
 with nothing to do costs one stat(2). A directory, and what a container has changed, is compared by a walk over names,
@@ -13,51 +13,39 @@ import hashlib
 import os
 import stat
 from collections.abc import Collection
-from typing import NamedTuple
 
-from ...core.errors import BadImage, BadInput, NotFound
-from ...image.document import parse, serialise
+from ...core.errors import BadInput, NotFound
+from ...image.origin import ABSENT, ARCHIVE, DIRECTORY, FILE, LAYOUT, REGISTRY, Source, decode
 
-FILE, DIRECTORY, CONTAINER, ABSENT = "file", "directory", "container", "absent"
 _PIECE = 2**20
 
 
-class Source(NamedTuple):
-    """`digest` is the content's; `stamp` what stat(2) said of a file when it was read."""
-
-    kind: str
-    path: str
-    digest: str = ""
-    stamp: str = ""
-
-    def encode(self) -> str:
-        return serialise(self._asdict()).decode()
-
-
-def decode(text: str) -> Source | None:
-    """What `encode` wrote; None for anything else, which makes the image's source unknown."""
-    if not text:
-        return None
-    try:
-        document = parse(text.encode(), "the image's source")
-        return Source(**{name: document.text(name, "") for name in ("kind", "path", "digest", "stamp")})
-    except BadImage:
-        return None
-
-
 def look(path: str, *, presume: bool = False) -> Source:
-    """The source at `path`, its content not yet known; with `presume` also one that does not exist yet."""
+    """The root file system at `path`, its content not yet known; with `presume` also one that does not exist yet."""
+    found = _look("src", path, presume)
+    if found is None:
+        return Source(ABSENT, path)
+    return Source(DIRECTORY, path) if stat.S_ISDIR(found.st_mode) else Source(FILE, path, stamp=stamp(found))
+
+
+def look_at_images(path: str, *, presume: bool = False) -> Source:
+    """As `look`, for an archive of images or a layout of them."""
+    found = _look("load_path", path, presume)
+    if found is None:
+        return Source(ABSENT, path)
+    return Source(LAYOUT, path) if stat.S_ISDIR(found.st_mode) else Source(ARCHIVE, path, stamp=stamp(found))
+
+
+def _look(option: str, path: str, presume: bool) -> os.stat_result | None:
     try:
         found = os.stat(path)
     except OSError as exc:
         if presume and exc.errno == errno.ENOENT:
-            return Source(ABSENT, path)
-        raise NotFound(f"src: {path} cannot be read: {exc.strerror}", path=path, errno=exc.errno) from exc
-    if stat.S_ISDIR(found.st_mode):
-        return Source(DIRECTORY, path)
-    if not stat.S_ISREG(found.st_mode):
-        raise BadInput(f"src: {path} is neither a tar file nor a directory", path=path)
-    return Source(FILE, path, stamp=stamp(found))
+            return None
+        raise NotFound(f"{option}: {path} cannot be read: {exc.strerror}", path=path, errno=exc.errno) from exc
+    if not stat.S_ISDIR(found.st_mode) and not stat.S_ISREG(found.st_mode):
+        raise BadInput(f"{option}: {path} is neither a tar file nor a directory", path=path)
+    return found
 
 
 def stamp(found: os.stat_result) -> str:
@@ -70,7 +58,9 @@ def is_same(recorded: str, now: Source, skip: Collection[bytes] = ()) -> bool:
     before = decode(recorded)
     if before is None or before.kind != now.kind:
         return False
-    if now.kind == FILE:
+    if now.kind in (REGISTRY, LAYOUT):  # what was asked of them is the digest
+        return (before.path, before.digest, before.stamp) == (now.path, now.digest, now.stamp)
+    if now.kind in (FILE, ARCHIVE):
         return (before.path, before.stamp) == (now.path, now.stamp) or before.digest == file_digest(now.path)
     return before.digest == tree_digest(now.path, skip)
 

@@ -8,7 +8,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Optional
 
 from ...core.specs import ImageConfig
+from ...image.platform import Platform
 from ...image.reference import Reference
+
+ALWAYS, MISSING, NEVER = "always", "missing", "never"
 
 _MERGED = ("env", "labels")
 
@@ -17,12 +20,16 @@ _MERGED = ("env", "labels")
 class ImageSpec:
     """An image: its name, where its content comes from, and the fields of its configuration that are given.
 
-    `src` is a path on this host, `from_container` a container's name; neither: an image that exists already.
+    `src` and `load_path` are paths on this host, `from_container` a container's name. With none of them the image is
+    in the store, or is fetched from a registry as `pull` says: always, when it is missing, never.
     """
 
     reference: Reference
     src: str = ""
     from_container: str = ""
+    load_path: str = ""
+    pull: str = NEVER
+    platform: Optional[Platform] = None
     archive_path: str = ""
     config: Mapping[str, Any] = field(default_factory=dict)
 

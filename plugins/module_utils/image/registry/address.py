@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Where a name's image is fetched from, by the rules that Docker users type by.
+
+The first part of a name is a host when it has a dot, a colon or a capital letter, or is `localhost`; all other names
+are Docker Hub's, and those of one part belong to its `library`.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from ..reference import Reference
+
+HUB = "docker.io"
+_HUB_SERVER = "registry-1.docker.io"
+
+
+class Address(NamedTuple):
+    """A registry, a repository in it, and a tag or a digest there. `host` is what logins are filed under."""
+
+    host: str
+    repository: str
+    version: str
+
+    def __str__(self) -> str:
+        return f"{self.host}/{self.repository}{'@' if ':' in self.version else ':'}{self.version}"
+
+    @property
+    def server(self) -> str:
+        """Whom to ask."""
+        return _HUB_SERVER if self.host == HUB else self.host
+
+
+def address(reference: Reference) -> Address:
+    """The digest says all there is to say: a tag beside it is not asked for, as in Docker."""
+    host, slash, rest = reference.name.partition("/")
+    version = reference.digest or reference.tag
+    if slash and (host == "localhost" or "." in host or ":" in host or host != host.lower()):
+        return Address(host, rest, version)
+    return Address(HUB, reference.name if slash else f"library/{reference.name}", version)

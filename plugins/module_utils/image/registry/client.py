@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A registry as a supplier of images: the OCI distribution API, which is Docker's, too."""
+
+from __future__ import annotations
+
+import re
+import threading
+
+from ...core.errors import BadImage
+from .. import media
+from ..document import MAX_DOCUMENT
+from ..manifest import Descriptor, sha256
+from ..parcel import Root
+from .download import Download
+from .session import Session
+from .transport import Reply, read_all
+
+_ACCEPT = {"accept": ", ".join(media.ACCEPTED)}
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}\Z")
+
+
+class Registry:
+    """One image of a registry. `patience`: the seconds for which it may be silent."""
+
+    streams = 4
+
+    def __init__(self, session: Session, patience: float = 60.0) -> None:
+        self._session = session
+        self._patience = patience
+        self.where = session.where
+
+    def digest(self) -> str:
+        """What the name stands for now. Nothing is fetched for that, where the registry can tell."""
+        if _DIGEST.match(self.where.version):
+            return self.where.version
+        reply = self._session.ask("HEAD", f"manifests/{self.where.version}", _ACCEPT, accept=(200, 405))
+        reply.close()
+        found = reply.headers.get("docker-content-digest", "")
+        return (
+            found if reply.status == 200 and _DIGEST.match(found) else self.root(self.where.version).descriptor.digest
+        )
+
+    def root(self, version: str) -> Root:
+        """The index or manifest that a tag or a digest stands for."""
+        reply = self._session.ask("GET", f"manifests/{version}", _ACCEPT)
+        try:
+            raw = read_all(reply, MAX_DOCUMENT, f"the manifest of {self.where}")
+        finally:
+            reply.close()
+        digest = sha256(raw)
+        stated = reply.headers.get("docker-content-digest", "")
+        if digest != (version if _DIGEST.match(version) else stated or digest):
+            raise BadImage(f"{self.where.server} sent {digest} for the manifest {stated or version}")
+        return Root(Descriptor(_media_type(reply), digest, len(raw)), raw)
+
+    def document(self, descriptor: Descriptor) -> bytes:
+        """A manifest or a configuration."""
+        if descriptor.size > MAX_DOCUMENT:
+            raise BadImage(f"the document {descriptor.digest} would have {descriptor.size} bytes, more than is taken")
+        manifest = media.as_oci(descriptor.media_type) in (media.INDEX, media.MANIFEST)
+        kind, headers = ("manifests", _ACCEPT) if manifest else ("blobs", {})
+        reply = self._session.ask("GET", f"{kind}/{descriptor.digest}", headers)
+        try:
+            raw = read_all(reply, descriptor.size, f"the document {descriptor.digest}")
+        finally:
+            reply.close()
+        if sha256(raw) != descriptor.digest:
+            raise BadImage(f"{self.where.server} sent {sha256(raw)} for {descriptor.digest}")
+        return raw
+
+    def fetch(self, descriptor: Descriptor, path: str, stop: threading.Event) -> None:
+        """A layer."""
+        Download(self._session, descriptor, stop, self._patience).into(path)
+
+
+def _media_type(reply: Reply) -> str:
+    """The type by which a document came, when that is one of documents; some servers know no better than JSON."""
+    stated = reply.headers.get("content-type", "").partition(";")[0].strip()
+    return stated if stated.startswith("application/vnd.") else ""

@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a registry's client asks of HTTP: one request, one reply, no redirects and no retries.
+
+Who makes the requests is the caller's choice; a task uses Ansible's own client. Nothing here knows of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Callable, Protocol
+
+from ...core.errors import RegistryFailed
+
+MAX_ANSWER = 64 * 2**10  # of anything that is not a document that was asked for
+
+
+class Lost(Exception):
+    """The connection failed, or the other side was silent for too long. Another attempt may succeed."""
+
+
+class Reply(Protocol):
+    """An answer whose body has not been read. Header names are in lower case."""
+
+    @property
+    def status(self) -> int: ...
+    @property
+    def headers(self) -> Mapping[str, str]: ...
+
+    def read(self, size: int) -> bytes:
+        """What has come, at most `size` bytes; `b""` at the end. `Lost` when that came too early."""
+        ...
+
+    def close(self) -> None: ...
+
+
+Transport = Callable[[str, str, Mapping[str, str]], Reply]
+"""Method, URL, headers."""
+
+
+def read_all(reply: Reply, limit: int, what: str) -> bytes:
+    """The body, if it is no larger than `limit`."""
+    found = bytearray()
+    while True:
+        data = reply.read(min(limit + 1 - len(found), 2**16))
+        if not data:
+            return bytes(found)
+        found += data
+        if len(found) > limit:
+            raise RegistryFailed(f"{what} is larger than {limit >> 10} KiB")
