@@ -9,7 +9,7 @@ import os
 import sys
 from pathlib import Path
 
-from . import peermodules, programs, rounds, sandbox, table, tasks
+from . import anatomy, peermodules, programs, rounds, sandbox, table, tasks
 from .contestant import Contestant
 from .field import BATCH, PEERS, Field
 from .samples import Samples
@@ -52,6 +52,8 @@ def _suites(samples: Samples, field: Field, *, quick: bool) -> None:
         for contestant in everyone:
             _say(f"a loop: {contestant.name}")
             rounds.batch(samples, contestant, size)
+        _say("where the time goes")
+        anatomy.measure(samples, field.engine, count)
         _say("the runtime alone")
         rounds.launcher(samples, field.engine, size, count)
         _say("tasks")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.mini.containers.plugins.module_utils.core.paths import Paths
+from ansible_collections.mini.containers.plugins.module_utils.core.plan import Observer, silent
 from ansible_collections.mini.containers.plugins.module_utils.core.specs import NetworkSpec
 from ansible_collections.mini.containers.plugins.module_utils.engine import runtime
 from ansible_collections.mini.containers.plugins.module_utils.engine.containers import execute
@@ -49,12 +50,12 @@ class Engine:
         self.name = name
         self.network = network
 
-    def _converge(self, number: int, state: str) -> None:
+    def _converge(self, number: int, state: str, observer: Observer = silent) -> None:
         options = {"name": title(number)} if state == "absent" else asked(number, network=self.network)
-        converge(self.paths, wish({**_FLAGS, **options, "state": state}))
+        converge(self.paths, wish({**_FLAGS, **options, "state": state}), observer=observer)
 
-    def run(self, number: int) -> None:
-        self._converge(number, "started")
+    def run(self, number: int, observer: Observer = silent) -> None:
+        self._converge(number, "started", observer)
 
     def create(self, number: int) -> None:
         self._converge(number, "present")

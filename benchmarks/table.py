@@ -8,6 +8,7 @@ import platform
 import statistics
 from collections.abc import Iterator
 
+from . import anatomy
 from .rows import GROUPS, Against, Row
 from .samples import Samples
 
@@ -22,7 +23,7 @@ def render(samples: Samples, size: int) -> str:
         f"{platform.system()} {platform.release()}, {os.cpu_count()} processors; a batch is {size} containers",
         _HEADER,
     ]
-    for group in GROUPS:
+    for group in (*GROUPS, anatomy.group(samples)):
         lines += ["", group.heading]
         for row in group.rows:
             lines += _row(samples, row)
