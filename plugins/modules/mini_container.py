@@ -517,8 +517,10 @@ options:
     default: false
   pull:
     description:
-      - Whether the image is fetched. It comes from the store, so with V(missing) and with V(never) it has to be there.
-      - V(always) is refused. M(mini.containers.mini_image) puts another image behind the name.
+      - Whether the image is fetched from its registry. With V(missing), when a new container is to be made of it and
+        it is not in the store; with V(always), on each task when the registry has another one under the name now.
+      - Logins are those of the docker and podman on the host, if there are any. For everything else that a registry may
+        want, and for images from elsewhere, bring the image with M(mini.containers.mini_image) first.
     type: str
     choices: [never, missing, always]
     default: missing
@@ -673,7 +675,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.mini.containers.plugins.module_utils.core.errors import NotFound
 from ansible_collections.mini.containers.plugins.module_utils.core.paths import Paths
-from ansible_collections.mini.containers.plugins.module_utils.engine.containers.converge import converge, remove
+from ansible_collections.mini.containers.plugins.module_utils.engine.containers.converge import remove
 from ansible_collections.mini.containers.plugins.module_utils.engine.containers.facts import facts
 from ansible_collections.mini.containers.plugins.module_utils.engine.containers.plan import Wish
 from ansible_collections.mini.containers.plugins.module_utils.engine.containers.waiting import (
@@ -682,6 +684,7 @@ from ansible_collections.mini.containers.plugins.module_utils.engine.containers.
     wait_healthy,
 )
 from ansible_collections.mini.containers.plugins.module_utils.glue.container import wish
+from ansible_collections.mini.containers.plugins.module_utils.glue.pull import converge_with_image
 from ansible_collections.mini.containers.plugins.module_utils.glue.secrets import SECRET_OPTIONS
 from ansible_collections.mini.containers.plugins.module_utils.glue.task import (
     STATE_ROOT_OPTION,
@@ -839,7 +842,7 @@ def work(module: AnsibleModule, paths: Paths) -> dict[str, Any]:
     """Converge, wait for what is to be waited for, and tell."""
     asked = wish(module.params)
     if module.params["detach"] or not asked.runs or module.check_mode:
-        outcome = converge(paths, asked, check=module.check_mode)
+        outcome = converge_with_image(paths, asked, module.params, check=module.check_mode)
         if asked.state == "healthy" and outcome.record and not module.check_mode:
             wait_healthy(paths, outcome.record, asked.healthy_timeout)
         say_presumed(module, outcome.warnings)
@@ -850,7 +853,7 @@ def work(module: AnsibleModule, paths: Paths) -> dict[str, Any]:
 
 def _foreground(module: AnsibleModule, paths: Paths, asked: Wish) -> dict[str, Any]:
     """Start the container, wait for its end, and return how it ended."""
-    outcome = converge(paths, asked)
+    outcome = converge_with_image(paths, asked, module.params)
     record = outcome.record
     if record is None:
         raise NotFound(f"container {asked.spec.name} has gone meanwhile", hint="run the task again")

@@ -65,6 +65,10 @@ class NotFound(MiniError):
     kind = "not_found"
 
 
+class ImageMissing(NotFound):
+    """The image that a container is to be made of is not in the store."""
+
+
 class Conflict(MiniError):
     """Something the task needs belongs to someone else, or is still in use."""
 

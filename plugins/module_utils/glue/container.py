@@ -42,8 +42,6 @@ def wish(params: dict[str, Any]) -> Wish:
     fields.update(_joint_fields(given))
     _check_targets(fields)
     found_limits = limits(given)
-    if given.get("pull") == "always":
-        raise BadInput("pull: no image is fetched here", hint="bring the image with mini_image, and leave pull out")
     compared = comparisons(given.get("comparisons", {}), COMPARED, ALIASES)
     if given.get("paused") and params["state"] == "healthy":
         raise BadInput("paused: a container that is paused does not become healthy", hint="say state: started")

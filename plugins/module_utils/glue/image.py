@@ -114,6 +114,15 @@ CONFIG: tuple[tuple[str, Callable[[Any], Any]], ...] = (
 )
 
 
+# What a task says of a registry when it says nothing.
+ANONYMOUS = {
+    **dict.fromkeys(("registry_username", "registry_password", "auth_file", "ca_path", "client_cert", "client_key")),
+    "validate_certs": True,
+    "plain_http": False,
+    "timeout": 60,
+}
+
+
 def connection(params: dict[str, Any], reference: Reference) -> Callable[[], Registry]:
     """A client for the registry that the name means, made when it is first asked for: HTTP takes long to load."""
 

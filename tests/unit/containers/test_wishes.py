@@ -171,7 +171,6 @@ NONSENSE: tuple[tuple[dict[str, Any], str], ...] = (
     ({"log_options": {"driver": "x"}}, "is not known"),
     ({"log_driver": "journald"}, "'journald' is not there"),
     ({"log_driver": "none", "log_options": {"max-size": "1M"}}, "there is no log"),
-    ({"pull": "always"}, "no image is fetched"),
     ({"stop_signal": "HELLO"}, "signal"),
     ({"kill_signal": "HELLO"}, "signal"),
     ({"stop_timeout": -1}, "is negative"),

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import fields, replace
 
-from ...core.errors import BadInput, NotFound
+from ...core.errors import BadInput, ImageMissing, NotFound
 from ...core.plan import Impact, Plan, Step
 from ...core.specs import ContainerSpec, ImageConfig, Mount
 from . import conflicts, publishing, sharing, upkeep
@@ -136,14 +136,17 @@ def _make_source(name: str, mount: Mount) -> Step:
 
 def lacking(wish: Wish, seen: Observation) -> list[NotFound]:
     """What a new container would stand on and that is not there."""
-    found = []
+    found: list[NotFound] = []
     if seen.image is None and wish.spec.image:
-        text = f"image {wish.spec.image} is not in the store"
-        found.append(NotFound(text, hint="make it with mini_image first"))
+        found.append(_image_missing(wish.spec.image))
     down = [f"the container {name}, which it is to join, does not run" for name in seen.peers_down if wish.runs]
     for lack in (*seen.missing, *down):
         found.append(NotFound(f"cannot make {wish.spec.name}: {lack}", hint="make it first, or leave it out"))
     return found
+
+
+def _image_missing(name: str) -> ImageMissing:
+    return ImageMissing(f"image {name} is not in the store", hint="bring it with mini_image first")
 
 
 def start_steps(spec: ContainerSpec, image: ImageConfig, reason: str = "") -> list[Step]:
@@ -215,7 +218,7 @@ def differences(seen: Observation, wanted: ContainerSpec, wish: Wish) -> list[st
         found.insert(0, f"image: {image_label(record.image_id)} → {image_label(seen.image.id)} ({wish.spec.image})")
     elif renamed(record.spec.image, wish.spec.image):
         if seen.image is None and not wish.presume:
-            raise NotFound(f"image {wish.spec.image} is not in the store", hint="make it with mini_image first")
+            raise _image_missing(wish.spec.image)
         if seen.image is None or not wish.ignore_image_name:
             found.insert(0, f"image: {record.spec.image} → {wish.spec.image}")
     return found
