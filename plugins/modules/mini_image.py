@@ -22,7 +22,7 @@ options:
     description:
       - Name of the image, with or without a tag, such as V(web), V(web:1.2) or V(registry.example/team/web).
       - The tag is V(latest) when none is given.
-      - An image that is pulled or loaded may also be named by its digest, as in V(registry.example/web@sha256:5d3c…).
+      - An image that is pulled may also be named by its digest, as in V(registry.example/web@sha256:5d3c…).
       - A name without a registry in it is Docker Hub's when it is pulled. V(docker.io/library/web) and V(web) are the
         same name.
     type: str

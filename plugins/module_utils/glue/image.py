@@ -29,7 +29,7 @@ def image_spec(params: dict[str, Any]) -> ImageSpec:
     """The specification behind a task's parameters. `BadInput` names the first option that makes no sense."""
     reference = parse(params["name"], params.get("tag"))
     kind = _source(params)
-    if reference.digest and kind in ("rootfs", "container"):
+    if reference.digest and kind not in ("registry", "local"):
         raise BadInput(
             f"name: {params['name']!r} has a digest, which the content decides", hint="give a name and a tag"
         )

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from ..core.errors import BadInput
 
-_PART = re.compile(r"[a-z0-9_.-]+\Z")
+_PART = re.compile(r"[a-z0-9][a-z0-9_.-]*\Z")
 # The names that machines and people give to architectures, and the variant that goes with a name.
 _ARCHITECTURES = {
     "x86_64": ("amd64", ""),

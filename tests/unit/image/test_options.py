@@ -68,3 +68,41 @@ def test_canonical(option: str, value: Any, canonical: Any) -> None:
 def test_refused(option: str, value: Any) -> None:
     with pytest.raises(BadInput):
         image_spec({"name": "x", option: value})
+
+
+@pytest.mark.parametrize(
+    ("options", "pull"),
+    [
+        ({}, "missing"),
+        ({"pull": "always"}, "always"),
+        ({"source": "registry", "pull": "never"}, "never"),
+        ({"source": "local", "pull": "always"}, "never"),
+        ({"src": "/x"}, "never"),
+        ({"src": "/x", "source": "rootfs"}, "never"),
+        ({"from_container": "c", "source": "container"}, "never"),
+        ({"load_path": "/x"}, "never"),
+        ({"load_path": "/x", "source": "layout"}, "never"),
+    ],
+)
+def test_when_a_registry_is_asked(options: dict[str, Any], pull: str) -> None:
+    assert image_spec({"name": "x", **options}).pull == pull
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"source": "archive"}, "give load_path"),
+        ({"source": "rootfs"}, "give src"),
+        ({"source": "container", "src": "/x"}, "give from_container"),
+        ({"source": "registry", "src": "/x"}, "leave src out"),
+        ({"source": "rootfs", "load_path": "/x"}, "give src"),
+        ({"src": "/x", "load_path": "/y"}, "src and load_path cannot be given together"),
+        ({"load_path": "x"}, "not an absolute path"),
+        ({"platform": "a b"}, "not a platform"),
+        ({"name": "web@sha256:" + "0" * 64, "src": "/x"}, "the content decides"),
+        ({"name": "web@sha256:" + "0" * 64, "load_path": "/x"}, "the content decides"),
+    ],
+)
+def test_sources_that_contradict(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(BadInput, match=message):
+        image_spec({"name": "x", **options})

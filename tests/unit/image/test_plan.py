@@ -11,8 +11,8 @@ from ansible_collections.mini.containers.plugins.module_utils.core.errors import
 from ansible_collections.mini.containers.plugins.module_utils.core.specs import ImageConfig
 from ansible_collections.mini.containers.plugins.module_utils.engine.images.observe import Observation
 from ansible_collections.mini.containers.plugins.module_utils.engine.images.plan import plan_absent, plan_present
-from ansible_collections.mini.containers.plugins.module_utils.engine.images.source import Source
 from ansible_collections.mini.containers.plugins.module_utils.engine.images.spec import ImageSpec, overlay
+from ansible_collections.mini.containers.plugins.module_utils.image.origin import Source
 from ansible_collections.mini.containers.plugins.module_utils.image.reference import Reference
 from ansible_collections.mini.containers.plugins.module_utils.image.store import StoredImage
 
@@ -23,6 +23,8 @@ TWICE = replace(IMAGE, references=("other:1", "web:latest"))
 SRC = Source("file", "/x.tar")
 THERE = Observation(image=IMAGE, base=CONFIG)
 MADE = Observation(image=IMAGE, source=SRC, unchanged=True)
+PULLED = Source("registry", "docker.io/library/web:latest", "sha256:" + "3" * 64)
+WITH_B = ImageSpec(NAME, config={"env": {"B": "2"}})
 FROM_SRC = ImageSpec(NAME, src="/x.tar", config={"command": ("a",), "env": {"A": "1"}})
 
 PRESENT: list[tuple[str, ImageSpec, Observation, list[str]]] = [
@@ -39,6 +41,13 @@ PRESENT: list[tuple[str, ImageSpec, Observation, list[str]]] = [
     ("by name, no command", ImageSpec(NAME, config={"command": ()}), THERE, ["configure", "sweep"]),
     ("commit", ImageSpec(NAME, from_container="c"), Observation(source=SRC, base=CONFIG), ["commit"]),
     ("commit again", ImageSpec(NAME, from_container="c"), replace(MADE, base=CONFIG), []),
+    ("pull", ImageSpec(NAME), Observation(source=PULLED), ["pull"]),
+    ("pull again", ImageSpec(NAME), replace(MADE, source=PULLED, base=CONFIG), []),
+    ("a tag that moved", ImageSpec(NAME), replace(THERE, source=PULLED), ["pull", "sweep"]),
+    ("pulled, a variable more", WITH_B, replace(MADE, source=PULLED, base=CONFIG), ["configure", "sweep"]),
+    ("load", ImageSpec(NAME, load_path="/x"), Observation(source=Source("archive", "/x")), ["load"]),
+    ("load later", ImageSpec(NAME, load_path="/x"), Observation(source=Source("absent", "/x")), ["load"]),
+    ("load again", ImageSpec(NAME, load_path="/x"), replace(MADE, base=CONFIG), []),
     ("export", replace(FROM_SRC, archive_path="/a"), replace(MADE, exported=False), ["export"]),
     ("exported", replace(FROM_SRC, archive_path="/a"), MADE, []),
     (

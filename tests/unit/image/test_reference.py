@@ -24,6 +24,12 @@ HEX = "0123456789abcdef" * 4
         ("a__b--c.d_e", None, "a__b--c.d_e:latest"),
         ("web:_Tag.1-x", None, "web:_Tag.1-x"),
         (f"web:1@sha256:{HEX}", None, "web:1"),
+        (f"web@sha256:{HEX}", None, f"web@sha256:{HEX}"),
+        (f"web@sha256:{HEX}", "1", "web:1"),
+        ("docker.io/busybox", None, "busybox:latest"),
+        ("docker.io/library/busybox:1", None, "busybox:1"),
+        ("index.docker.io/team/web", None, "team/web:latest"),
+        ("library/busybox", None, "library/busybox:latest"),
     ],
 )
 def test_canonical(text: str, tag: str | None, canonical: str) -> None:

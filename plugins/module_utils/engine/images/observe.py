@@ -6,11 +6,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Callable, Optional
 
-from ...core.errors import BadImage, CorruptRecord
+from ...core.errors import BadImage, CorruptRecord, NotFound
 from ...core.paths import Paths
 from ...core.specs import ImageConfig
 from ...image import platform, workspace
-from ...image.origin import CONTAINER, LAYOUT, REGISTRY, Source
+from ...image.origin import CONTAINER, LAYOUT, REGISTRY, Source, repository_digest
 from ...image.store import ImageStore, StoredImage
 from ..containers.record import ContainerRecord
 from ..records import load, names_in
@@ -62,6 +62,11 @@ def observe(
     container = commit.container(paths, wanted.from_container) if wanted.from_container else None
     base = commit.config(container) if container else image.config if image and not wanted.src else None
     content = _source(paths, wanted, container, presume) or _remote(wanted, image, connect)
+    if content is None and not _serves(image, wanted):
+        raise NotFound(
+            f"the image {wanted.reference} that is here is another than the digest or the platform asks for",
+            hint="let it be pulled",
+        )
     recorded = image.sources.get(str(wanted.reference), "") if image else ""
     skip = commit.left_out(container) if container else ()
     return replace(
@@ -131,9 +136,12 @@ def _remote(wanted: ImageSpec, image: Optional[StoredImage], connect: Optional[C
 
 
 def _serves(image: Optional[StoredImage], wanted: ImageSpec) -> bool:
-    """Whether an image is for the platform that is asked for; without a wish for one, any is."""
-    asked = wanted.platform
-    return asked is None or image is None or (image.os, image.architecture) == asked[:2]
+    """Whether an image is of the digest and for the platform that is asked for; without such a wish, any is."""
+    if image is None:
+        return True
+    name, asked = wanted.reference, wanted.platform
+    digests = ("", image.manifest_digest, repository_digest(image.sources.get(str(name), "")))
+    return name.digest in digests and (asked is None or (image.os, image.architecture) == asked[:2])
 
 
 def _exported(store: ImageStore, wanted: ImageSpec, image: Optional[StoredImage]) -> bool:

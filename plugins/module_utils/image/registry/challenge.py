@@ -10,7 +10,7 @@ from urllib.parse import urlencode, urlsplit, urlunsplit
 from ...core.errors import BadImage, RegistryFailed
 from ..document import parse
 
-_SCHEME = re.compile(r"\s*(?:,\s*)?([A-Za-z]+)(?:\s+|\Z)(?![=])")
+_SCHEME = re.compile(r"\s*(?:,\s*)?([A-Za-z]+)(?:\s+(?!=)|\Z|(?=,))")
 _PARAMETER = re.compile(r'\s*,?\s*([A-Za-z_]+)\s*=\s*(?:"([^"]*)"|([^",\s]+))')
 _MAX = 4096
 
