@@ -7,6 +7,7 @@ followed here, and the body is handed on as it came.
 
 from __future__ import annotations
 
+import socket
 import ssl
 from collections.abc import Mapping
 from http.client import HTTPException
@@ -94,6 +95,8 @@ class _Answer:
 def _explained(exc: Exception) -> Exception:
     """What another attempt may cure is `Lost`."""
     reason = exc.reason if isinstance(exc, URLError) else exc
+    if isinstance(reason, socket.gaierror) and reason.errno == socket.EAI_NONAME:
+        return RegistryFailed("the registry's host is not known here by its name", hint="look at the host's resolver")
     if isinstance(reason, ssl.SSLCertVerificationError):
         hint = "give the registry's authority as ca_path"
         return RegistryFailed(f"the registry's certificate is not to be trusted: {reason.verify_message}", hint=hint)
