@@ -20,7 +20,7 @@ from ansible_collections.mini.containers.plugins.module_utils.engine.containers.
 from ansible_collections.mini.containers.plugins.module_utils.linux import files
 from ansible_collections.mini.containers.plugins.module_utils.runtime import state
 
-from .waiting import eventually
+from .waiting import PATIENCE, eventually, stays
 
 CREATE = ["reserve-name", "make-directories", "make-volume", "lease-address", "write-record"]
 START = ["claim-ports", "make-netns", "connect", "publish", "write-bundle", "start"]
@@ -134,7 +134,7 @@ def test_killed_while_its_monitor_is_told(host: Any, step: str, event: str) -> N
     host.container(paused=False)
     eventually(lambda: host.state()["health"]["status"] == "healthy")
     os.kill(host.pid(), signal.SIGKILL)
-    eventually(lambda: id_of(host.paths, "c") is None, 15)
+    eventually(lambda: id_of(host.paths, "c") is None)
 
 
 @pytest.mark.parametrize("event", ["begin", "done"])
@@ -155,12 +155,12 @@ def test_killed_while_it_is_adopted(host: Any, event: str) -> None:
     monitor = state.process(host.state(), "monitor")
     assert monitor
     monitor.signal(signal.SIGKILL)
-    assert monitor.wait(10)
+    assert monitor.wait(PATIENCE)
     _run_and_die(host, event, "adopt")
     host.container()
     assert state.process(host.state(), "monitor") != monitor
     assert not host.container().plan
-    assert len(host.processes()) == 1
+    eventually(lambda: len(host.processes()) == 1)  # the launcher of the task that was killed ends later than that
     host.container(state="absent", force_kill=True)
 
 
@@ -189,7 +189,6 @@ def test_killed_at_any_moment(lan: Any, moment: float) -> None:
     time.sleep(moment)
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
-    time.sleep(0.3)  # a launcher that was under way finishes on its own
     _converges(lan)
 
 
@@ -202,58 +201,60 @@ def test_a_claim_that_was_cut_short_goes_with_the_others(lan: Any) -> None:
 
 @pytest.fixture
 def slow_launcher(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
-    """Makes the launchers of this process need a second for their start."""
+    """Makes the launchers of this process need a second for their start, and say when they begin with it."""
     script = tmp_path / "python"
-    script.write_text(f'#!/bin/sh\nsleep 1\nexec {os.path.realpath(sys.executable)} "$@"\n')
+    script.write_text(f'#!/bin/sh\ntouch {tmp_path}/begun\nsleep 1\nexec {os.path.realpath(sys.executable)} "$@"\n')
     script.chmod(0o755)
     return lambda: monkeypatch.setattr(sys, "executable", str(script))
 
 
 def test_a_start_under_way_keeps_the_lock_of_a_task_that_was_killed(
-    lan: Any, slow_launcher: Callable[[], None]
+    lan: Any, tmp_path: Path, slow_launcher: Callable[[], None]
 ) -> None:
     """Else the next task would see nothing that runs, and start a second one, or remove what is about to start."""
     for after in ({}, {"state": "absent"}):
         child = os.fork()
         if child == 0:
-            slow_launcher()
-            lan.container(**TASK)
-            os._exit(0)
-        eventually(lambda: os.path.exists(lan.paths.netns(_id(lan))))
-        time.sleep(0.3)
+            try:
+                slow_launcher()
+                lan.container(**TASK)
+            finally:
+                os._exit(0)
+        eventually((tmp_path / "begun").exists)
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
+        (tmp_path / "begun").unlink()
         assert not after or lan.container(**{**TASK, **after}).plan
         assert after or not lan.container(**TASK).plan
-        time.sleep(1.5)
+        eventually(lambda: len(lan.processes()) < 2)
         lan.absent("c")
-        assert lan.processes() == []
+        eventually(lambda: lan.processes() == [])
+        stays(lambda: lan.processes() == [], 1.5)
 
 
-def test_a_start_under_way_is_over_before_it_is_taken_back(lan: Any, slow_launcher: Callable[[], None]) -> None:
+def test_a_start_under_way_is_over_before_it_is_taken_back(
+    lan: Any, tmp_path: Path, slow_launcher: Callable[[], None]
+) -> None:
     """Ctrl-C goes to all processes of the terminal."""
     child = os.fork()
     if child == 0:
-        os.setpgid(0, 0)
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        slow_launcher()
+        code = 0
         try:
+            os.setpgid(0, 0)
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            slow_launcher()
             lan.container(**TASK)
         except KeyboardInterrupt:
-            os._exit(3)
-        os._exit(0)
-    eventually(lambda: os.path.exists(lan.paths.netns(_id(lan))))
-    time.sleep(0.3)
+            code = 3
+        finally:
+            os._exit(code)
+    eventually((tmp_path / "begun").exists)
     os.killpg(child, signal.SIGINT)
     _pid, status = os.waitpid(child, 0)
     assert os.waitstatus_to_exitcode(status) == 3
-    time.sleep(1.5)
-    assert lan.processes() == []
+    eventually(lambda: lan.processes() == [])
+    stays(lambda: lan.processes() == [], 1.5)
     assert [path for path in lan.left() if "/network/" not in path] == []
-
-
-def _id(host: Any) -> str:
-    return id_of(host.paths, "c") or "none"
 
 
 def test_a_full_disk_is_one_sentence_and_can_be_cleaned_up(host: Any, tmp_path: Path) -> None:
@@ -288,9 +289,12 @@ def test_a_lock_that_is_held_names_its_holder(host: Any, monkeypatch: pytest.Mon
     ready_read, ready_write = os.pipe()
     child = os.fork()
     if child == 0:
-        with files.locked(host.paths.lock("container", "c"), "container c"):
-            os.write(ready_write, b"x")
-            time.sleep(60)
+        try:
+            with files.locked(host.paths.lock("container", "c"), "container c"):
+                os.write(ready_write, b"x")
+                time.sleep(600)
+        finally:
+            os._exit(1)
     os.read(ready_read, 1)
     monkeypatch.setattr(files, "LOCK_TIMEOUT", 0.2)
     with pytest.raises(Busy, match=f"locked by process {child}"):

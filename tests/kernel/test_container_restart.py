@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from typing import Any
 
 import pytest
@@ -13,7 +12,7 @@ from ansible_collections.mini.containers.plugins.module_utils.engine.containers 
 from ansible_collections.mini.containers.plugins.module_utils.engine.containers.facts import facts
 from ansible_collections.mini.containers.plugins.module_utils.runtime import restart
 
-from .waiting import eventually
+from .waiting import eventually, stays
 
 
 def _lives(host: Any) -> int:
@@ -26,9 +25,8 @@ def _lives(host: Any) -> int:
 )
 def test_how_often(host: Any, policy: str, retries: int, code: int, lives: int) -> None:
     host.container(command=["sh", "-c", f"echo life; exit {code}"], restart_policy=policy, restart_retries=retries)
-    eventually(lambda: host.state().get("status") == "exited")
+    assert host.ended()["exit_code"] == code
     assert _lives(host) == lives
-    assert host.state()["exit_code"] == code
     assert facts(host.paths, host.record())["RestartCount"] == lives - 1
     host.absent("c")
 
@@ -44,8 +42,7 @@ def test_always_comes_back_with_its_limits_until_it_is_stopped(host: Any) -> Non
     assert not host.container(**task).plan
     assert host.exec("c", "true").rc == 0
     host.container(state="stopped")
-    time.sleep(0.5)
-    assert host.pid() == 0
+    stays(lambda: host.pid() == 0, 0.5)
     assert _lives(host) == 2
     host.container(**task)
     assert host.pid()
@@ -58,8 +55,7 @@ def test_stopped_while_it_waits_for_its_next_life(host: Any) -> None:
     assert facts(host.paths, host.record())["State"]["Status"] in ("restarting", "running")
     host.container(state="stopped")
     lives = _lives(host)
-    time.sleep(1)
-    assert _lives(host) == lives
+    stays(lambda: _lives(host) == lives)
     assert facts(host.paths, host.record())["State"]["Status"] == "exited"
     host.absent("c")
 
@@ -76,7 +72,7 @@ def test_the_policy_changes_while_it_runs(host: Any) -> None:
     assert "write-bundle" in [step.name for step in host.container(restart_policy="no").plan]
     assert host.pid() == pid
     os.kill(pid, signal.SIGKILL)
-    eventually(lambda: host.state().get("status") == "exited")
+    host.ended()
     assert host.pid() == 0
     host.absent("c")
 

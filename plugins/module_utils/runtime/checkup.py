@@ -82,7 +82,10 @@ class Checkup:
                 return False  # and so its result says nothing: all the others are killed first
             self._health.judge(result, began, now)
         elif not self._probe.killed and now >= self._probe.began + self._health.check.timeout:
-            self._probe.kill(self._health.check.timeout)
+            if self._cgroup.frozen():
+                self._probe.began = now  # nothing of it runs, so its time does not either
+            else:
+                self._probe.kill(self._health.check.timeout)
         return result is not None
 
     def _start(self, found: Health, now: float) -> bool:

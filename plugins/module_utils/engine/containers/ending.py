@@ -13,7 +13,7 @@ from typing import Any
 from ...core.paths import Paths
 from ...linux.process import boot_id
 from ...runtime import restart, state
-from .living import live_process, restarting
+from .living import live_process, restarting, settled
 from .record import STARTED, ContainerRecord
 
 UNKNOWN = 255
@@ -21,7 +21,7 @@ UNKNOWN = 255
 
 def last_run(paths: Paths, record: ContainerRecord) -> dict[str, Any]:
     """The state of this boot's run, or how an earlier one ended; empty for a container that was never started."""
-    found = state.read(paths.run_state(record.id)) or state.read(paths.exit(record.id))
+    found = settled(paths.run_state(record.id)) or state.read(paths.exit(record.id))
     if not found and record.wanted:
         return {"status": state.EXITED}
     return found

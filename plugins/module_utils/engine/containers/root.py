@@ -18,7 +18,7 @@ import os
 import signal
 from collections.abc import Iterator
 from functools import partial
-from typing import Any, Callable, NamedTuple, NoReturn
+from typing import Callable, NamedTuple, NoReturn
 
 from ...core.errors import Busy, StepFailed
 from ...core.paths import Paths
@@ -26,15 +26,14 @@ from ...image.replica import opened
 from ...linux import libc
 from ...linux.cgroups.detect import Hierarchies
 from ...linux.process import Process
-from ...runtime import report, rootfs, state
+from ...runtime import report, rootfs
 from ...runtime.bundle import Bundle
 from ...runtime.mounts import Mounter
-from .living import live_process
+from .living import live_process, restarting, settled
 from .mounts import stored
 from .record import ContainerRecord
 
 _READY = b"\x06"
-_PATIENCE = 2.0
 
 
 class Root(NamedTuple):
@@ -51,24 +50,19 @@ def root_of(paths: Paths, record: ContainerRecord, *, volumes: bool = True, read
     A running container is shown as it is. Of one that does not run, `volumes` leaves out what is mounted below the
     root, and `read_only` shows it without a trace of the looking.
     """
-    found = state.read(paths.run_state(record.id))
+    found = settled(paths.run_state(record.id))
     init = live_process(found)
     if init is not None:
         with _sent(partial(_join, record, init)) as root:
             yield Root(root, record.userns)
         return
-    _wait_until_settled(record, found)
+    if restarting(found):
+        # Its monitor may mount the same layers at any moment, and two overlays cannot share one.
+        raise Busy(f"container {record.name} is about to be started again", hint="stop it first, or wait until it runs")
     mounts = stored(paths, record, [paths.layer(chain_id) for chain_id in record.layers], read_only=read_only)
     config = {"root": {"path": "rootfs"}, "mounts": mounts if volumes else mounts[:1]}
     with _sent(partial(_mount, Bundle(paths.container(record.id), config))) as root:
         yield Root(root)
-
-
-def _wait_until_settled(record: ContainerRecord, found: dict[str, Any]) -> None:
-    """A monitor that is alive may mount the same layers at any moment, and two overlays cannot share one."""
-    monitor = state.process(found, "monitor")
-    if monitor is not None and not monitor.wait(_PATIENCE):
-        raise Busy(f"container {record.name} is about to be started again", hint="stop it first, or wait until it runs")
 
 
 @contextlib.contextmanager

@@ -18,10 +18,9 @@ from ...linux.signals import signal_number
 from ...runtime import state
 from ...runtime.restart import STOP_FILE
 from . import bundle
-from .living import live_process, restarting
+from .living import MONITOR_PATIENCE, live_process, restarting, settled
 from .record import ContainerRecord
 
-MONITOR_PATIENCE = 10.0
 KILL_PATIENCE = 30.0
 
 
@@ -69,7 +68,7 @@ def _hold_down(paths: Paths, container_id: str) -> dict[str, Any]:
     path = paths.run_state(container_id)
     if os.path.isdir(os.path.dirname(path)):
         write_atomic(paths.run(container_id, STOP_FILE), b"")
-    found = state.read(path)
+    found = settled(path)
     monitor = state.process(found, "monitor")
     if restarting(found) and monitor is not None:
         # It sleeps until the next life, up to a minute, and has nothing left to do.

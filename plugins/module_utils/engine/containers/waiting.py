@@ -14,7 +14,7 @@ from ...linux.files import locked
 from ...runtime import state
 from ...runtime.health import HEALTHY
 from . import logs
-from .living import live_process, restarting
+from .living import live_process, restarting, settled
 from .record import ContainerRecord
 
 SHORTEST_PAUSE = 0.05
@@ -63,7 +63,7 @@ def wait_healthy(paths: Paths, record: ContainerRecord, timeout: float) -> None:
     deadline = time.monotonic() + timeout if timeout > 0 else None
     pause = SHORTEST_PAUSE
     while True:
-        found = state.read(paths.run_state(record.id))
+        found = settled(paths.run_state(record.id))
         known = found.get("health") or {}
         if live_process(found) is None and not restarting(found):
             code = found.get("exit_code")

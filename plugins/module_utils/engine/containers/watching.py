@@ -14,7 +14,7 @@ from .. import runtime
 from . import bundle, vitals
 from .record import ContainerRecord
 
-PATIENCE = 10.0
+PATIENCE = 30.0
 
 
 def adopt(paths: Paths, record: ContainerRecord, lock: int) -> None:

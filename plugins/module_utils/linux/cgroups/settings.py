@@ -21,7 +21,7 @@ UNLIMITED = "max"
 PERIOD = 100_000  # microseconds
 PAGE = os.sysconf("SC_PAGE_SIZE")
 NO_LIMIT = 2**62  # v1 says a number that no machine has
-FREEZE_PATIENCE = 5.0
+FREEZE_PATIENCE = 30.0
 
 
 class Setting(NamedTuple):
@@ -141,7 +141,7 @@ def freeze(ask: Callable[[], None], frozen: Callable[[], bool], wanted: bool) ->
         ask()
 
 
-def remove(directory: str, timeout: float = 2.0) -> None:
+def remove(directory: str, timeout: float = 10.0) -> None:
     """Remove a cgroup and those that were made below it.
 
     The kernel answers EBUSY for a moment after the last process is gone: try again with growing pauses.

@@ -17,7 +17,7 @@ from . import config
 from .log import warn
 from .store import CONFIG, CREATED, STOPPED, Container, find, wait_until
 
-PATIENCE = 10.0
+PATIENCE = 60.0  # who reaps the orphans of a container may take its time: it is the first process of the host
 
 
 def kill(options: argparse.Namespace) -> None:
