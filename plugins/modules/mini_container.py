@@ -504,7 +504,8 @@ options:
       - V(started) - it exists as described, and runs.
       - V(healthy) - it exists as described, runs, and its health check has succeeded. The task fails when the container
         ends first, when the time is over, and when there is no health check. One that replaces another has to be
-        healthy before that goes; else the old one is back.
+        healthy before that goes; else the old one is back. A task that is killed meanwhile leaves both, and the next
+        one goes on.
       - V(present) - it exists as described, whether it runs or not.
       - V(stopped) - it exists as described, and does not run.
       - V(absent) - it does not exist. Its volumes stay.

@@ -38,6 +38,7 @@ RECORD = ContainerRecord("c" * 64, "web", "", SPEC, IMAGE.id, networks={"lan": E
 ABSENT = Observation(image=IMAGE)
 RUNNING = Observation("running", RECORD, image=IMAGE)
 STOPPED = Observation("exited", RECORD, image=IMAGE)
+TRIED = replace(RUNNING, replaced="x", on_trial=True)
 START = ["claim-ports", "make-netns", "connect", "publish", "write-bundle", "start"]
 CREATE = ["reserve-name", "make-directories", "make-volume", "lease-address", "write-record"]
 REPLACE = ["stop", "set-aside", *CREATE, *START, "discard"]
@@ -74,6 +75,19 @@ def given(*fields: str, **changes: Any) -> Wish:
             id="a replacement cut short, with a wreck",
         ),
         pytest.param(Wish(SPEC), replace(RUNNING, replaced="x"), ["discard"], id="a replacement not tidied up"),
+        pytest.param(Wish(SPEC), TRIED, ["resume", "discard"], id="a replacement that runs"),
+        pytest.param(Wish(SPEC), replace(TRIED, status="exited"), ["resume", *START, "discard"], id="one that is down"),
+        pytest.param(given(env={}), TRIED, ["resume", "sweep", *CREATE, *START, "discard"], id="another replacement"),
+        pytest.param(
+            given(env={}),
+            replace(STOPPED, record=replace(RECORD, wanted="started"), restore=True, replaced="x"),
+            ["restore", "stop", "set-aside", *CREATE, *START, "discard"],
+            id="a replacement of one that was up, once more",
+        ),
+        pytest.param(Wish(SPEC, "stopped"), TRIED, ["stop"], id="nothing is decided by a stop"),
+        pytest.param(Wish(SPEC, "present"), TRIED, [], id="nothing is decided where nothing has to run"),
+        pytest.param(Wish(SPEC, settles=False), TRIED, [], id="nothing is decided where nobody waits"),
+        pytest.param(Wish(SPEC, "absent"), TRIED, ["discard", "stop", "remove"], id="remove both, on trial"),
         pytest.param(
             Wish(SPEC, "absent"), replace(RUNNING, replaced="x"), ["discard", "stop", "remove"], id="remove both"
         ),

@@ -70,6 +70,12 @@ def given(**changes: Any) -> Wish:
             ["stop", "set-aside", *CREATE, *START, "wait-healthy", "discard"],
             id="a replacement is proved first",
         ),
+        pytest.param(
+            given(state="healthy", healthcheck=CHECK),
+            replace(RUNNING, replaced="x", on_trial=True),
+            ["resume", *TOLD, "wait-healthy", "discard"],
+            id="a replacement is still to be proved",
+        ),
     ],
 )
 def test_steps(wish: Wish, seen: Observation, expected: list[str]) -> None:

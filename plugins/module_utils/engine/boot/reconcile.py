@@ -80,7 +80,8 @@ def _is_meant(paths: Paths, record: ContainerRecord) -> bool:
 
 
 def _converge(paths: Paths, record: ContainerRecord) -> Plan:
-    return converge(paths, Wish(ContainerSpec(record.name), _wanted(paths, record), keep_volumes=False)).plan
+    wish = Wish(ContainerSpec(record.name), _wanted(paths, record), keep_volumes=False, settles=False)
+    return converge(paths, wish).plan
 
 
 def _wanted(paths: Paths, record: ContainerRecord) -> str:

@@ -84,6 +84,7 @@ class Actions:
             "stop": Action(self.stop, self.bring_back),
             "set-aside": Action(self.set_aside, self.restore),
             "restore": Action(self.restore),
+            "resume": Action(self.resume, self.give_up),
             "discard": Action(self.discard),
             "remove": Action(self.remove),
         }
@@ -154,7 +155,8 @@ class Actions:
     def write_record(self, step: Step) -> None:
         """From here on the container is defined."""
         spec = step.detail.get("spec", self.record.spec)
-        self._save(replace(self.record, spec=spec, complete=True, wanted=step.detail.get("wanted", self.record.wanted)))
+        kept = {name: step.detail.get(name, getattr(self.record, name)) for name in ("wanted", "on_trial")}
+        self._save(replace(self.record, spec=spec, complete=True, **kept))
 
     def _save(self, record: ContainerRecord) -> None:
         save(record, self.paths.container_record(record.id))
@@ -274,10 +276,25 @@ class Actions:
         for name, endpoint in self.record.networks.items():
             attach.lease(self.paths, attach.load(self.paths, name), self.record.id, endpoint.ipv4)
 
+    def resume(self, step: Step) -> None:
+        """Go on with a replacement that was cut short, and with what a failure of it means."""
+        self._record = None
+
+    def give_up(self, step: Step) -> None:
+        """The replacement has failed: the one that was set aside is back, and runs if it was meant to."""
+        self.take_back_new(step)
+        self.restore(step)
+        if self.record.wanted == STARTED:
+            self.bring_back(replace(step, detail={"bring_back": True}))
+
     def discard(self, step: Step) -> None:
         """Remove the container that has been replaced. What cannot be removed now is in the plan of the next run."""
         replaced = behind(self.paths.name_aside(self.name))
+        record = whole(self.paths, behind(self.paths.name(self.name)))
         with contextlib.suppress(MiniError, OSError):
+            if record and record.on_trial:
+                # From now on there is nothing whole to go back to.
+                self._save(replace(record, on_trial=False))
             if replaced:
                 self.purge(replaced, volumes=step.detail["volumes"])
 

@@ -29,7 +29,8 @@ class Wish:
 
     Fields in `ignored` make no difference; those in `partial` may hold more than the task says. `presume` is check
     mode's: what is not there may be what an earlier task of the play would have made. `contents` are those of the
-    secrets, by name; they go nowhere else.
+    secrets, by name; they go nowhere else. `settles`: somebody waits for what becomes of it, so that a container which
+    is on trial is kept, or gives way to the one that it has replaced.
     """
 
     spec: ContainerSpec
@@ -50,6 +51,7 @@ class Wish:
     platform: str = ""
     paused: Optional[bool] = None
     healthy_timeout: float = 300.0
+    settles: bool = True
 
     @property
     def runs(self) -> bool:

@@ -34,7 +34,8 @@ ABSENT = "absent"
 @dataclass(frozen=True)
 class Observation:
     """One container as it is. `half_made` is the id of one whose making or removal was cut short, `replaced` that of
-    one which was set aside for it; with `restore` the latter is the one to go on with.
+    one which was set aside for it; with `restore` the latter is the one to go on with, with
+    `on_trial` it still can be: the task that replaced it was killed before anybody knew how the new one does.
 
     `missing` are the things outside it that the task counts on and that are not there: networks, bind sources,
     devices. `peers_down` are the containers to join that do not run; `severed` says which of the namespaces that it has
@@ -48,6 +49,7 @@ class Observation:
     half_made: str = ""
     replaced: str = ""
     restore: bool = False
+    on_trial: bool = False
     image: Optional[StoredImage] = None
     state: dict[str, Any] = field(default_factory=dict)
     limit_drift: tuple[str, ...] = ()
@@ -105,7 +107,8 @@ def _names(paths: Paths, name: str) -> dict[str, Any]:
     found: dict[str, Any] = {"record": record, "half_made": current if current and record is None else ""}
     if record is None and aside:
         return {**found, "record": whole(paths, aside), "replaced": aside, "restore": True}
-    return {**found, "replaced": aside or ""}
+    on_trial = record is not None and record.on_trial and whole(paths, aside) is not None
+    return {**found, "replaced": aside or "", "on_trial": on_trial}
 
 
 def _image(paths: Paths, reference: str) -> Optional[StoredImage]:

@@ -34,6 +34,16 @@ def plan(wish: Wish, seen: Observation) -> Plan:
 
 
 def _steps(wish: Wish, seen: Observation) -> list[Step]:
+    """What is on trial goes through it before anything else counts as done."""
+    steps = _way(wish, seen)
+    if not (seen.on_trial and wish.runs and wish.settles):
+        return steps
+    name = wish.spec.name
+    resume = Step("resume", name, "it replaces another one, and has not proved itself")
+    return [resume, *steps, *upkeep.prove(wish.state, wish.healthy_timeout, name), _discard(wish)]
+
+
+def _way(wish: Wish, seen: Observation) -> list[Step]:
     if wish.state == "absent":
         return _remove(wish, seen) if seen.record else []
     check_platform(wish, seen.image)
@@ -59,7 +69,7 @@ def _tidy(wish: Wish, seen: Observation) -> list[Step]:
         steps.append(Step("sweep", name, "it was left half made", detail={"id": seen.half_made}))
     if seen.restore and seen.record:
         steps.append(Step("restore", name, "its replacement was cut short"))
-    elif seen.replaced:
+    elif seen.replaced and (wish.state == "absent" or not seen.on_trial):
         steps.append(_discard(wish))
     return steps
 
@@ -75,9 +85,15 @@ def _remove(wish: Wish, seen: Observation) -> list[Step]:
 
 
 def _replace(wish: Wish, seen: Observation, reason: str) -> list[Step]:
-    """The old container keeps everything but its process, until the new one runs; if that fails, it comes back."""
-    steps = [_stop(wish, bring_back=True)] if seen.running else []
+    """The old container keeps everything but its process, until the new one runs; if that fails, it comes back.
+
+    One that was on trial itself is not worth keeping: the one before it is still there.
+    """
     create = _create(wish, seen, reason, Impact.RECREATE)
+    if seen.on_trial and seen.record:
+        return [Step("sweep", wish.spec.name, "it has not proved itself", detail={"id": seen.record.id}), *create]
+    was_up = seen.running or (seen.restore and seen.record is not None and seen.record.wanted == STARTED)
+    steps = [_stop(wish, bring_back=True)] if was_up else []
     aside = Step("set-aside", wish.spec.name, reason, Impact.RECREATE)
     proof = upkeep.prove(wish.state, wish.healthy_timeout, wish.spec.name)
     return [*steps, aside, *create, *proof, _discard(wish)]
@@ -118,7 +134,8 @@ def _create(wish: Wish, seen: Observation, reason: str, impact: Impact = Impact.
     steps.append(Step("make-directories", name))
     steps.extend(_make_source(name, mount) for mount in mounts if mount.create or mount.kind == "volume")
     steps.extend(Step("lease-address", network.name, f"for {name}") for network in spec.networks)
-    steps.append(Step("write-record", name, detail={"wanted": STARTED if wish.runs else ""}))
+    on_trial = seen.on_trial or (impact is Impact.RECREATE and wish.runs)
+    steps.append(Step("write-record", name, detail={"wanted": STARTED if wish.runs else "", "on_trial": on_trial}))
     return [*steps, *(_start(wish, spec, config) if wish.runs else [])]
 
 

@@ -35,6 +35,7 @@ class ContainerRecord:
     `host_ports` are the choices for published ports that are to be chosen.
     `wanted` is what somebody last did with it by a task, `STARTED` or `STOPPED`; empty when it was never started. With
     the restart policy it says what happens at boot.
+    `on_trial`: it replaces another one, which is still there, and has not shown yet that it can.
     """
 
     id: str
@@ -52,6 +53,7 @@ class ContainerRecord:
     secrets: dict[str, str] = field(default_factory=dict)
     secret_key: str = ""
     wanted: str = ""
+    on_trial: bool = False
 
     def all_mounts(self) -> tuple[Mount, ...]:
         """All mounts. Records of the first version have no others than those of the specification."""
