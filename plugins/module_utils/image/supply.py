@@ -83,6 +83,7 @@ class _Collector:
         self._store = store
         self._work = work
         self._stop = threading.Event()
+        self._failure: BaseException | None = None
 
     def layers(self, manifest: Manifest, document: ImageDocument) -> tuple[dict[str, str], dict[str, str]]:
         """Blobs by digest and directories by chain id."""
@@ -107,10 +108,12 @@ class _Collector:
                     if absent[number] and chain[number] not in directories:
                         content = document.diff_ids[number]
                         directories[chain[number]] = restore(path, content, self._work, upper=number > 0)
-            except BaseException:
+            except BaseException as exc:
                 self._stop.set()
                 pool.shutdown(cancel_futures=True)
-                raise
+                if self._failure is None or self._failure is exc:
+                    raise
+                raise self._failure from None
         return blobs, directories
 
     def _of_store(self, layer: Descriptor, *, verify: bool) -> str | None:
@@ -124,7 +127,7 @@ class _Collector:
                 ):
                     return path
             os.unlink(path)  # damaged: it is replaced
-        except (FileNotFoundError, BadImage):
+        except (OSError, BadImage):  # not there, not a file, or a file system without second names
             pass
         return None
 
@@ -139,8 +142,15 @@ class _Collector:
             )
 
     def _fetch(self, layer: Descriptor) -> str:
+        """The first that fails ends all: nobody waits for gigabytes that will not be used."""
         path = self._work.new("blob")
-        self._supplier.fetch(layer, path, self._stop)
+        try:
+            self._supplier.fetch(layer, path, self._stop)
+        except BaseException as exc:
+            if not self._stop.is_set():
+                self._failure = exc
+            self._stop.set()
+            raise
         return path
 
 

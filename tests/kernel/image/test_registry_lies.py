@@ -288,6 +288,21 @@ def test_silence(host: Host, liar: Liar, where: str) -> None:
     assert len(host.pauses) == ATTEMPTS - 1
 
 
+def test_the_first_failure_is_the_one_that_is_told(host: Host, liar: Liar) -> None:
+    manifest = image(liar, layer(b"silent"), layer(b"gone"))
+    first, second = (item["digest"] for item in manifest["layers"])
+    enough = threading.Event()
+    liar.lies[first] = lambda _request: enough.wait()
+    del liar.blobs[second]
+    try:
+        with pytest.raises(NotFound, match="not here"):
+            host.pull(timeout=1)
+    finally:
+        enough.set()
+    assert len([path for path in liar.paths() if first in path]) < ATTEMPTS
+    assert host.kept() == []
+
+
 def test_a_trickle_is_as_good_as_silence(host: Host, liar: Liar) -> None:
     image(liar)
     raw, enough = liar.blobs[blob(liar)], threading.Event()

@@ -57,7 +57,7 @@ class Download:
         """From where we are to the end."""
         headers = {"range": f"bytes={self._done}-"} if self._done else {}
         accept = (200, 206) if self._done else (200,)
-        reply = self._session.ask("GET", f"blobs/{self._blob.digest}", headers, accept)
+        reply = self._session.ask("GET", f"blobs/{self._blob.digest}", headers, accept, stop=self._stop)
         try:
             if self._done and not self._continues(reply):
                 self._begin_again(file)

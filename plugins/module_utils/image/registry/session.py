@@ -51,13 +51,21 @@ class Session:
         self._lock = threading.Lock()
 
     def ask(
-        self, method: str, path: str, headers: Optional[Mapping[str, str]] = None, accept: Collection[int] = (200,)
+        self,
+        method: str,
+        path: str,
+        headers: Optional[Mapping[str, str]] = None,
+        accept: Collection[int] = (200,),
+        *,
+        stop: Optional[threading.Event] = None,
     ) -> Reply:
-        """The answer, when its status is one of `accept`. Whoever gets it closes it."""
+        """The answer, when its status is one of `accept`. Whoever gets it closes it. After `stop` nothing is asked."""
         reason, wait = "", 0.0
         for attempt in range(ATTEMPTS):
             if attempt:
                 self.pause(max(wait, backoff(attempt)))
+            if stop is not None and stop.is_set():
+                raise RegistryFailed(f"{self.where} is not waited for any more")
             try:
                 reply = self._authorised(method, self._base + path, headers or {})
             except Lost as exc:
