@@ -12,6 +12,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from .waiting import PATIENCE, eventually
+
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 COMMAND = [sys.executable, str(BENCHMARKS), "--quick"]
 MEASURED = (
@@ -45,7 +47,7 @@ def _row(table: str, label: str) -> list[str]:
 
 def test_the_table_has_its_rows() -> None:
     before = _left()
-    done = subprocess.run(COMMAND, capture_output=True, text=True, check=False, timeout=120)
+    done = subprocess.run(COMMAND, capture_output=True, text=True, check=False, timeout=20 * PATIENCE)
     assert done.returncode == 0, done.stderr
     for label in MEASURED:
         count, median, unit, *_rest = _row(done.stdout, label)
@@ -55,17 +57,14 @@ def test_the_table_has_its_rows() -> None:
     for label in LEFT_OUT:
         assert _row(done.stdout, label) == ["left", "out", "by", "--quick"]
     assert done.stdout.count("MISSED") + done.stdout.count(" met") >= 6
-    assert _left() == before
+    eventually(lambda: _left() == before)
 
 
 def test_an_interrupted_run_leaves_nothing() -> None:
     before = _left()
     with subprocess.Popen(COMMAND, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as running:
-        deadline = time.monotonic() + 30
-        while not [path for path in _left() if path not in before and "/sys/" in path]:
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
-        time.sleep(2)
+        eventually(lambda: [path for path in _left() if path not in before and "/sys/" in path])
+        time.sleep(2)  # in the middle of it, wherever that is
         running.send_signal(signal.SIGINT)
-        assert running.wait(30) != 0
-    assert _left() == before
+        assert running.wait(2 * PATIENCE) != 0
+    eventually(lambda: _left() == before)

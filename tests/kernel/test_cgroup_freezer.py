@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,6 +13,8 @@ from ansible_collections.mini.containers.plugins.module_utils.linux.cgroups.dete
 from ansible_collections.mini.containers.plugins.module_utils.linux.cgroups.v1 import CgroupV1
 from ansible_collections.mini.containers.plugins.module_utils.linux.cgroups.v2 import CgroupV2
 from ansible_collections.mini.containers.plugins.module_utils.linux.mount import mounts
+
+from .waiting import eventually, stays
 
 
 @pytest.fixture(params=[1, 2])
@@ -60,14 +61,10 @@ def test_frozen_and_on_again(cgroup: Any, counter: Any, tmp_path: Any) -> None:
     cgroup.freeze(frozen=True)
     assert cgroup.frozen()
     before = _size(tmp_path)
-    time.sleep(0.3)
-    assert _size(tmp_path) == before
+    stays(lambda: _size(tmp_path) == before, 0.3)
     cgroup.freeze(frozen=False)
     assert not cgroup.frozen()
-    deadline = time.monotonic() + 10
-    while _size(tmp_path) == before and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert _size(tmp_path) > before
+    eventually(lambda: _size(tmp_path) > before)
     counter.kill()
     counter.wait()
 

@@ -15,6 +15,8 @@ from ansible_collections.mini.containers.plugins.module_utils.engine.containers.
 from ansible_collections.mini.containers.plugins.module_utils.glue.container import COMPARED
 from ansible_collections.mini.containers.plugins.modules.mini_container import ARGUMENT_SPEC
 
+from .waiting import eventually
+
 LIVE, RECREATE = Impact.LIVE, Impact.RECREATE
 # Of this run alone: others may use the same machine.
 PARENT = f"/mini-test-{os.getpid()}"
@@ -233,8 +235,9 @@ def test_a_profile_of_system_calls(host: Any, tmp_path: Path) -> None:
 
 
 def test_a_kill_signal_is_tried_first(host: Any) -> None:
-    script = "trap 'exit 9' USR1; while :; do sleep 0.1; done"
-    host.container(command=["sh", "-c", script], stop_timeout=10)
+    script = "trap 'exit 9' USR1; touch /ready; while :; do sleep 0.1; done"
+    host.container(command=["sh", "-c", script], stop_timeout=60)
+    eventually(lambda: host.exec("c", "test", "-e", "/ready").rc == 0)
     host.container(state="stopped", force_kill=True, kill_signal="USR1")
     assert host.state()["exit_code"] == 9
     host.absent("c")

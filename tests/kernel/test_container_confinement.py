@@ -165,7 +165,7 @@ def test_limits_are_its_own(host: Any) -> None:
         assert host.cgroup_file("small", "", "cpu.max") == "50000 100000"
     assert host.cgroup_file("small", "pids", "pids.max") == "10"
     assert host.cgroup_file("small", "cpuset", "cpuset.cpus") == "0"
-    assert host.exec("small", "sh", "-c", "for i in $(seq 20); do sleep 1 & done").rc != 0
+    assert host.exec("small", "sh", "-c", "for i in $(seq 20); do sleep 100 & done").rc != 0
     host.absent("small", "large")
 
 

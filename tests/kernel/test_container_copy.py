@@ -4,9 +4,9 @@
 from __future__ import annotations
 
 import base64
+import itertools
 import os
 import stat
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,8 @@ from ansible_collections.mini.containers.plugins.module_utils.core.errors import
 from ansible_collections.mini.containers.plugins.module_utils.engine.copies.converge import copy
 from ansible_collections.mini.containers.plugins.module_utils.glue.copy import copy_spec, diff
 from ansible_collections.mini.containers.plugins.module_utils.linux import files
+
+from .waiting import eventually
 
 
 def transfer(host: Any, container: str = "c", check: bool = False, **options: Any) -> list[str]:
@@ -257,10 +259,7 @@ def test_a_first_process_that_has_changed_its_root(host: Any) -> None:
         "mkdir -p /jail/bin /jail/tmp; cp /bin/busybox /jail/bin; exec busybox chroot /jail /bin/busybox sleep 1000"
     )
     host.container(command=["sh", "-c", script], stop_timeout=0)
-    deadline = time.monotonic() + 10
-    while os.readlink(f"/proc/{host.pid()}/root") == "/" and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert os.readlink(f"/proc/{host.pid()}/root").endswith("/jail")
+    eventually(lambda: os.readlink(f"/proc/{host.pid()}/root").endswith("/jail"))
     transfer(host, content="x", container_path="/tmp/x")
     assert host.exec("c", "cat", "/tmp/x").stdout == b"x"
     assert host.exec("c", "ls", "/jail/tmp").stdout == b""
@@ -270,14 +269,22 @@ def test_a_first_process_that_has_changed_its_root(host: Any) -> None:
 def test_a_container_that_is_about_to_be_started_again(host: Any) -> None:
     """Its monitor may mount its layers at any moment."""
     host.container(command="false", restart_policy="always")
-    deadline = time.monotonic() + 30
-    while host.state().get("restart_count", 0) < 6 and time.monotonic() < deadline:
-        time.sleep(0.05)
-    with pytest.raises(Busy, match="about to be started again"):
-        transfer(host, content="x", container_path="/tmp/x")
+    eventually(lambda: host.state().get("restart_count", 0) >= 4)
+    assert "about to be started again" in eventually(lambda: _refused(host))
     host.container(state="stopped")
-    assert steps(host, content="x", container_path="/tmp/x") == ["create"]
+    assert steps(host, content="x", container_path="/tmp/y") == ["create"]
     host.absent("c")
+
+
+def _refused(host: Any) -> str:
+    """Why a copy cannot be made just now. In one of the container's short lives it can be, or ends with that."""
+    try:
+        transfer(host, content="x", container_path="/tmp/x")
+    except Busy as exc:
+        return str(exc)
+    except (MiniError, OSError):
+        pass
+    return ""
 
 
 def test_a_root_that_is_read_only(host: Any) -> None:
@@ -404,7 +411,10 @@ def test_a_container_that_swaps_directories_for_links(host: Any, tmp_path: Path)
     (tmp_path / "in" / "secret").write_text("from us")
     host.container(command=["sh", "-c", SWAP.replace("mv -T", "mv").format(outside=outside)], stop_timeout=0)
     outcomes = {"done": 0, "refused": 0}
-    for number in range(250):
+    for number in itertools.count():
+        if number >= 250 and min(outcomes.values()):
+            break
+        assert number < 5000, outcomes
         for options in (
             {"from_container": True, "src": "/tmp/dir/secret", "dest": f"{tmp_path}/got"},
             {"from_container": True, "src": "/tmp/dir", "dest": f"{tmp_path}/all", "follow": True},
@@ -420,7 +430,6 @@ def test_a_container_that_swaps_directories_for_links(host: Any, tmp_path: Path)
             for got in (tmp_path / "got", tmp_path / "all" / "secret"):
                 assert not got.is_file() or got.is_symlink() or got.read_text() != "host"
     assert _look(outside) == before
-    assert min(outcomes.values()) > 0, outcomes
     host.absent("c")
 
 

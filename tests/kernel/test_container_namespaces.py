@@ -4,11 +4,12 @@
 from __future__ import annotations
 
 import os
-import time
 from typing import Any
 
 import pytest
 from ansible_collections.mini.containers.plugins.module_utils.core.errors import BadInput, Conflict, MiniError, NotFound
+
+from .waiting import eventually
 
 KINDS = ("net", "pid", "ipc", "uts", "cgroup", "mnt")
 
@@ -119,10 +120,7 @@ def test_its_monitor_joins_the_same_again(host: Any) -> None:
     assert not host.container("second").plan
     before = host.pid("second")
     os.kill(before, 9)
-    patience = 100
-    while host.pid("second") in (0, before) and patience:
-        time.sleep(0.1)
-        patience -= 1
+    eventually(lambda: host.pid("second") not in (0, before))
     assert namespaces(host.pid("second"))["net"] == joined
     host.container("second", restart_policy="no")
     with pytest.raises(NotFound, match="there is no such container"):

@@ -18,6 +18,8 @@ from ansible_collections.mini.containers.plugins.module_utils.core.errors import
 from ansible_collections.mini.containers.plugins.module_utils.engine.containers.facts import facts
 from ansible_collections.mini.containers.plugins.module_utils.linux import libc
 
+from .waiting import PATIENCE, eventually
+
 SERVE = ["sh", "-c", "echo hello from $HOSTNAME > /tmp/index.html; exec httpd -f -p 80 -h /tmp"]
 LAN = [{"name": "lan"}]
 
@@ -55,10 +57,11 @@ def test_udp_and_one_address_only(host: Any) -> None:
     host.network()
     host.container("dns", networks=LAN, published_ports=["127.0.0.1:5353:53/udp"])
     with _udp_server_in(host.pid("dns"), 53), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
-        client.settimeout(2)
+        client.settimeout(1)
         client.connect(("127.0.0.1", 5353))
-        client.send(b"ping")
-        assert client.recv(512) == b"answer to ping"
+        # A packet may be lost before the new interfaces are up.
+        eventually(lambda: _ask(client) == b"answer to ping")
+        client.settimeout(PATIENCE)
         client.connect((facts(host.paths, host.record("dns"))["NetworkSettings"]["Gateway"], 5353))
         client.send(b"ping")
         with pytest.raises(OSError, match="refused"):
@@ -195,20 +198,30 @@ def test_two_networks(host: Any) -> None:
     host.no_network("front", "back")
 
 
+def _ask(client: socket.socket) -> bytes:
+    with contextlib.suppress(OSError):
+        client.send(b"ping")
+        return client.recv(512)
+    return b""
+
+
 @contextlib.contextmanager
 def _udp_server_in(pid: int, port: int) -> Iterator[None]:
     """A server in the container's network: busybox has none that answers by UDP."""
     ready_read, ready_write = os.pipe()
     child = os.fork()
     if child == 0:
-        with open(f"/proc/{pid}/ns/net", "rb") as namespace:
-            libc.setns(namespace.fileno(), libc.CLONE_NEWNET)
-        server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        server.bind(("0.0.0.0", port))
-        os.write(ready_write, b"x")
-        while True:
-            data, peer = server.recvfrom(512)
-            server.sendto(b"answer to " + data, peer)
+        try:
+            with open(f"/proc/{pid}/ns/net", "rb") as namespace:
+                libc.setns(namespace.fileno(), libc.CLONE_NEWNET)
+            server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            server.bind(("0.0.0.0", port))
+            os.write(ready_write, b"x")
+            while True:
+                data, peer = server.recvfrom(512)
+                server.sendto(b"answer to " + data, peer)
+        finally:
+            os._exit(1)
     os.read(ready_read, 1)
     try:
         yield
@@ -219,11 +232,11 @@ def _udp_server_in(pid: int, port: int) -> Iterator[None]:
         os.close(ready_write)
 
 
-def _fetch(address: str, port: int, patience: float = 3.0) -> str:
+def _fetch(address: str, port: int, patience: float = PATIENCE) -> str:
     deadline = time.monotonic() + patience
     while True:
         try:
-            with socket.create_connection((address, port), timeout=2) as connection:
+            with socket.create_connection((address, port), timeout=PATIENCE) as connection:
                 connection.sendall(b"GET / HTTP/1.0\r\n\r\n")
                 return b"".join(iter(lambda: connection.recv(65536), b"")).decode()
         except OSError:
@@ -233,9 +246,4 @@ def _fetch(address: str, port: int, patience: float = 3.0) -> str:
 
 
 def _fetch_inside(host: Any, client: str, url: str) -> str:
-    for _attempt in range(20):
-        done = host.exec(client, "wget", "-q", "-O", "-", url)
-        if done.rc == 0:
-            break
-        time.sleep(0.05)
-    return str(done.stdout.decode())
+    return str(eventually(lambda: host.exec(client, "wget", "-q", "-O", "-", url).stdout).decode())

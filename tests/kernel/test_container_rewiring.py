@@ -12,6 +12,8 @@ import pytest
 from ansible_collections.mini.containers.plugins.module_utils.core.errors import Conflict, MiniError
 from ansible_collections.mini.containers.plugins.module_utils.engine.containers.facts import facts
 
+from .waiting import eventually
+
 
 def inside(host: Any, name: str = "c") -> dict[str, str]:
     """Interfaces of the container and their addresses."""
@@ -41,7 +43,7 @@ def test_joined_and_left(nets: Any) -> None:
     pid = nets.pid()
     nets.container(networks=[{"name": "one"}, {"name": "two", "ipv4_address": "10.77.2.10", "aliases": ["db"]}])
     assert inside(nets) == {"eth0": "10.77.1.10", "eth1": "10.77.2.10"}
-    assert nets.exec("peer", "ping", "-c1", "-W5", "db").rc == 0
+    eventually(lambda: nets.exec("peer", "ping", "-c1", "-W5", "db").rc == 0)
     assert b"10.77.2" in nets.exec("c", "grep", "peer", "/etc/hosts").stdout
     nets.container(networks=[{"name": "two"}])
     assert inside(nets) == {"eth1": "10.77.2.10"}
@@ -62,7 +64,7 @@ def test_another_address(nets: Any) -> None:
     changed = nets.container(networks=[{"name": "one", "ipv4_address": "10.77.1.20"}])
     assert "10.77.1.10 → 10.77.1.20" in " ".join(changed.plan.describe())
     assert inside(nets) == {"eth0": "10.77.1.20"}
-    assert nets.exec("peer", "ping", "-c1", "-W5", "c").rc == 0
+    eventually(lambda: nets.exec("peer", "ping", "-c1", "-W5", "c").rc == 0)
     assert not nets.container().plan, "its ports lead to the new address"
     with pytest.raises(Conflict, match="is taken by the container peer"):
         nets.container(networks=[{"name": "one", "ipv4_address": nets.record("peer").networks["one"].ipv4}])

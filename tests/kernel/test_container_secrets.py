@@ -7,7 +7,6 @@ import errno
 import json
 import os
 import signal
-import time
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,8 @@ from ansible_collections.mini.containers.plugins.module_utils.core.errors import
 from ansible_collections.mini.containers.plugins.module_utils.engine.containers.facts import facts
 from ansible_collections.mini.containers.plugins.module_utils.linux import libc
 from ansible_collections.mini.containers.plugins.module_utils.linux.mount import mounts
+
+from .waiting import eventually
 
 WORD = "correct horse battery staple"
 
@@ -107,10 +108,7 @@ def test_new_content_restarts(host: Any) -> None:
     host.container(state="stopped", **given("newer"))
     host.container(**given("newest"))
     assert host.exec("c", "cat", "/run/secrets/password").stdout == b"newest"
-    deadline = time.monotonic() + 10
-    while host.exec("c", "cat", "/count").stdout != b"x\nx\nx\n" and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert host.exec("c", "cat", "/count").stdout == b"x\nx\nx\n"
+    eventually(lambda: host.exec("c", "cat", "/count").stdout == b"x\nx\nx\n")
     host.absent("c")
 
 
@@ -176,15 +174,10 @@ def test_the_monitor_starts_it_again_with_its_secret(host: Any) -> None:
         command=["sh", "-c", "cat /run/secrets/password >> /seen; sleep 1000"], restart_policy="always", **given()
     )
     first = host.pid()
-    deadline = time.monotonic() + 10
-    while host.exec("c", "cat", "/seen").stdout != WORD.encode() and time.monotonic() < deadline:
-        time.sleep(0.02)
+    eventually(lambda: host.exec("c", "cat", "/seen").stdout == WORD.encode())
     os.kill(first, signal.SIGKILL)
-    while host.pid() in (0, first) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    while host.exec("c", "cat", "/seen").stdout != 2 * WORD.encode() and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert host.exec("c", "cat", "/seen").stdout == 2 * WORD.encode()
+    eventually(lambda: host.pid() not in (0, first))
+    eventually(lambda: host.exec("c", "cat", "/seen").stdout == 2 * WORD.encode())
     host.container(state="absent", force_kill=True)
 
 

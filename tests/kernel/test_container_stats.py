@@ -28,7 +28,7 @@ def test_a_busy_container(host: Any) -> None:
     limits = {"memory": "64M", "cpus": 0.1, "pids_limit": 50}
     host.container(command=["sh", "-c", script], networks=[{"name": "lan"}], capabilities=["NET_RAW"], **limits)
     gateway = host.record().networks["lan"].ipv4.rpartition(".")[0] + ".1"
-    assert host.exec("c", "ping", "-c", "2", "-i", "0.1", gateway).rc == 0
+    eventually(lambda: host.exec("c", "ping", "-c", "2", "-i", "0.1", gateway).rc == 0)
     found = _when(
         host,
         lambda seen: (

@@ -4,12 +4,13 @@
 from __future__ import annotations
 
 import os
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 from ansible_collections.mini.containers.plugins.module_utils.engine.containers.execute import Talk
+
+from .waiting import eventually, stays
 
 
 def test_standard_input(host: Any) -> None:
@@ -54,19 +55,17 @@ def test_terminals_leave_nothing(host: Any) -> None:
     host.container()
     for _round in range(20):
         assert host.exec("c", "true", talk=Talk(tty=True)).rc == 0
-    assert host.exec("c", "ls", "/dev/pts").stdout == b"ptmx\n"
+    eventually(lambda: host.exec("c", "ls", "/dev/pts").stdout == b"ptmx\n")
     host.absent("c")
 
 
 def test_a_command_that_nobody_waits_for(host: Any) -> None:
     host.container()
-    began = time.monotonic()
     script = "readlink /proc/self/fd/1; echo still > /tmp/there; exec sleep 1000"
     done = host.exec("c", "sh", "-c", script, talk=Talk(tty=True, detach=True))
     assert (done.rc, done.stdout, done.stderr) == (0, b"", b"")
-    while host.exec("c", "cat", "/tmp/there").stdout != b"still\n":
-        assert time.monotonic() - began < 20
-    assert host.exec("c", "sh", "-c", "ps | grep -c '[s]leep 1000'").stdout == b"2\n"
+    eventually(lambda: host.exec("c", "cat", "/tmp/there").stdout == b"still\n")
+    eventually(lambda: host.exec("c", "sh", "-c", "ps | grep -c '[s]leep 1000'").stdout == b"2\n")
     host.absent("c")
 
 
@@ -88,11 +87,12 @@ def test_a_container_with_a_terminal(host: Any) -> None:
 
 
 def test_a_terminal_of_a_container_stays_with_it(host: Any) -> None:
-    script = "echo up; trap 'echo down; exit 4' TERM; while :; do sleep 0.1; done"
+    script = "trap 'echo down; exit 4' TERM; echo up; while :; do sleep 0.1; done"
     host.container(tty=True, command=["sh", "-c", script])
     assert not host.container(tty=True).plan.steps
+    eventually(lambda: "stdout F up\r" in _log(host))
     assert host.exec("c", "sh", "-c", "echo from $(readlink /proc/self/fd/0) > /dev/console").rc == 0
-    host.container(state="stopped", stop_timeout=10)
+    host.container(state="stopped", stop_timeout=60)
     assert host.state()["exit_code"] == 4
     said = _log(host)
     assert "stdout F up\r" in said
@@ -114,8 +114,7 @@ def test_a_container_that_nobody_talks_to(host: Any) -> None:
     """Without `interactive` there is nothing to read; with it there may be, for ever."""
     assert host.run("cat").rc == 0
     host.container(command=["sh", "-c", "cat; echo over"], interactive=True)
-    time.sleep(0.5)
-    assert host.state()["status"] == "running"
+    stays(lambda: host.state()["status"] == "running", 0.5)
     assert host.exec("c", "sh", "-c", "echo now > /proc/1/fd/0").rc == 0
     host.container(state="absent", force_kill=True)
 
@@ -123,10 +122,7 @@ def test_a_container_that_nobody_talks_to(host: Any) -> None:
 def test_a_container_with_a_terminal_starts_again(host: Any) -> None:
     script = "readlink /proc/self/fd/0; exit 1"
     host.container(tty=True, command=["sh", "-c", script], restart_policy="on-failure", restart_retries=2)
-    deadline = time.monotonic() + 30
-    while host.state().get("status") != "exited":
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    host.ended()
     assert _log(host).count("/dev/pts/0") == 3
     host.absent("c")
 

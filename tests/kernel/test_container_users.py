@@ -6,13 +6,14 @@ from __future__ import annotations
 import os
 import stat
 import subprocess
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 from ansible_collections.mini.containers.plugins.module_utils.core.errors import BadInput
 from ansible_collections.mini.containers.plugins.module_utils.engine.containers.users import COUNT
+
+from .waiting import eventually
 
 PRIVATE = {"userns_mode": "private"}
 
@@ -107,10 +108,7 @@ def test_users_are_looked_up_and_dropped(host: Any) -> None:
     assert "CapEff:\t0000000000000000" in sh(host, "grep CapEff /proc/self/status")
     pid = host.pid()
     os.kill(pid, 9)
-    deadline = 100
-    while host.pid() in (0, pid) and deadline:
-        deadline -= 1
-        time.sleep(0.1)
+    eventually(lambda: host.pid() not in (0, pid))
     assert f"Uid:\t{first + 1000}" in Path(f"/proc/{host.pid()}/status").read_text(), "its monitor starts it alike"
     host.absent("c")
 

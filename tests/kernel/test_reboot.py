@@ -13,7 +13,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,7 +31,7 @@ from ansible_collections.mini.containers.plugins.module_utils.linux.mount import
 from ansible_collections.mini.containers.plugins.module_utils.network import netns
 from ansible_collections.mini.containers.plugins.module_utils.runtime import state
 
-from .waiting import eventually
+from .waiting import PATIENCE, eventually
 
 SERVER = ["sh", "-c", "echo page > /tmp/index.html; exec httpd -f -p 80 -h /tmp"]
 
@@ -59,7 +58,7 @@ def power_cut(host: Any, *, wiped: bool = True) -> None:
             process = state.process(found, key)
             if process:
                 process.signal(signal.SIGKILL)
-                process.wait(10)
+                assert process.wait(PATIENCE)
         cgroup = open_cgroup(f"/mini/{path.name}")
         cgroup.remove()
         netns.delete(str(path / "netns"))
@@ -96,7 +95,7 @@ def boot(host: Any) -> subprocess.CompletedProcess[str]:
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=4 * PATIENCE,
     )
 
 
@@ -128,7 +127,7 @@ def test_the_boot_brings_back_what_should_run(lan: Any, wiped: bool) -> None:
     lan.container("no")
     for name in ("always-stopped", "unless-stopped"):
         lan.container(name, state="stopped")
-    eventually(lambda: lan.state("done").get("status") == "exited")
+    lan.ended("done")
     names = ("always", "always-stopped", "unless", "unless-stopped", "failing", "done", "never", "no")
     before, addresses = records(lan), {name: lan.record(name).networks for name in names}
 
@@ -142,7 +141,7 @@ def test_the_boot_brings_back_what_should_run(lan: Any, wiped: bool) -> None:
     assert {name: lan.record(name).networks for name in names} == addresses
     assert lan.cgroup_file("always", "pids", "pids.max") == "20"
     eventually(lambda: page(8080) == b"page\n")
-    assert lan.exec("unless", "wget", "-q", "-O", "-", "http://always/").stdout == b"page\n"
+    eventually(lambda: lan.exec("unless", "wget", "-q", "-O", "-", "http://always/").stdout == b"page\n")
 
     again = boot(lan)
     assert (again.returncode, again.stderr) == (0, "")
@@ -223,6 +222,7 @@ def test_a_flush_is_repaired_and_no_process_is_touched(lan: Any) -> None:
     lan.container("down", restart_policy="always")
     lan.container("down", state="stopped")
     lan.container("ended", restart_policy="on-failure", command="true")
+    lan.ended("ended")
     pid, rules = lan.pid("web"), lan.snapshot()["rules"]
     flush()
     assert lan.snapshot()["rules"] != rules
@@ -259,22 +259,28 @@ def test_a_replacement_that_the_power_cut_interrupts(lan: Any) -> None:
 
 def test_the_host_goes_down_in_order(lan: Any) -> None:
     """Each has its own signal and patience, all at once; it is no stop by hand."""
-    told = ["sh", "-c", "trap 'echo told; exit 3' USR1; echo ready; while :; do sleep 0.1; done"]
-    lan.container("told", command=told, stop_signal="SIGUSR1", stop_timeout=10, restart_policy="unless-stopped")
-    names = [f"deaf{number}" for number in range(3)]
+    told = ["sh", "-c", "trap 'exit 3' USR1; touch /all/$HOSTNAME; while :; do sleep 0.1; done"]
+    patient = {"volumes": ["v:/all"], "stop_timeout": 60}
+    lan.container("told", command=told, stop_signal="SIGUSR1", restart_policy="unless-stopped", **patient)
+    # Each waits for the others: one after the other they would end by force only.
+    last = "touch /all/over-$HOSTNAME; until [ $(ls /all | grep -c over) = 3 ]; do sleep 0.1; done; exit 4"
+    meet = ["sh", "-c", f"trap '{last}' TERM; touch /all/$HOSTNAME; while :; do sleep 0.1; done"]
+    names = [f"meet{number}" for number in range(3)]
     for name in names:
-        lan.container(name, stop_timeout=1, restart_policy="on-failure")
-    eventually(lambda: b"ready" in Path(lan.paths.container(lan.record("told").id, "log")).read_bytes())
-    begin = time.monotonic()
+        lan.container(name, command=meet, restart_policy="on-failure", **patient)
+    lan.container("deaf", stop_timeout=1, restart_policy="on-failure")
+    eventually(lambda: len(os.listdir(lan.paths.volume_data("v"))) == 4)
+    names.append("deaf")
     results = shut_down(lan.paths)
-    assert time.monotonic() - begin < 2.9
+    assert [lan.state(name)["exit_code"] for name in names] == [4, 4, 4, 137]
     assert sorted(result.what for result in results) == sorted(f"container {name}" for name in ("told", *names))
     assert not [result.error for result in results if result.error]
     assert lan.state("told")["exit_code"] == 3
     power_cut(lan)
     assert boot(lan).returncode == 0
     assert all(lan.pid(name) for name in ("told", *names))
-    lan.absent("told", *names)
+    for name in ("told", *names):
+        lan.container(name, state="absent", force_kill=True)
 
 
 def test_a_task_that_changes_something_brings_its_version_of_the_code(lan: Any) -> None:

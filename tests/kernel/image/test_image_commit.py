@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
-import time
+from pathlib import Path
 from typing import Any
 
 from ansible_collections.mini.containers.plugins.module_utils.engine.images import converge
 from ansible_collections.mini.containers.plugins.module_utils.glue.image import image_spec
 from ansible_collections.mini.containers.plugins.module_utils.image.store import ImageStore
+
+from ..waiting import eventually
 
 CHANGE = """
 echo new > /new; rm /etc/group; rm -r /var; mkdir /var; echo inner > /var/inner; echo kept > /data/volume
@@ -18,10 +20,7 @@ mv /tmp /moved; chown 1000:1000 /new; chmod 4755 /new; ln /new /again; touch /re
 
 def test_commit_of_a_running_container(host: Any) -> None:
     host.container("c", command=["sh", "-c", CHANGE], volumes=["data:/data"])
-    ready = host.paths.container(host.record("c").id, "upper", "ready")
-    deadline = time.monotonic() + 10
-    while not _exists(ready) and time.monotonic() < deadline:
-        time.sleep(0.01)
+    eventually(Path(host.paths.container(host.record("c").id, "upper", "ready")).exists)
     wanted = image_spec({"name": "made", "from_container": "c", "command": ["sh", "-c", "true"]})
     assert [step.name for step in converge.ensure(host.paths, wanted).plan] == ["commit"]
     assert [step.name for step in converge.ensure(host.paths, wanted).plan] == []
@@ -34,11 +33,3 @@ def test_commit_of_a_running_container(host: Any) -> None:
     assert "passwd" in finished.stdout
     assert "volume" not in finished.stdout
     host.absent("c")
-
-
-def _exists(path: str) -> bool:
-    try:
-        with open(path, "rb"):
-            return True
-    except FileNotFoundError:
-        return False

@@ -29,6 +29,8 @@ from ansible_collections.mini.containers.plugins.module_utils.image.intake impor
 from ansible_collections.mini.containers.plugins.module_utils.image.store import ImageStore, StoredImage
 from rawtar import archive, member, pax
 
+from ..waiting import eventually
+
 BUSYBOX = "/bin/busybox"
 
 
@@ -290,9 +292,12 @@ def test_a_container_that_changes_its_tree_meanwhile_shows_nothing_of_the_host(h
     os.symlink(tmp_path / "secret", upper / "b")
     child = os.fork()
     if not child:
-        while True:  # a directory and a link to the host's change places
-            for one, other in (("a", "c"), ("b", "a"), ("a", "b"), ("c", "a")):
-                os.rename(upper / one, upper / other)
+        try:
+            while True:  # a directory and a link to the host's change places
+                for one, other in (("a", "c"), ("b", "a"), ("a", "b"), ("c", "a")):
+                    os.rename(upper / one, upper / other)
+        finally:
+            os._exit(1)
     try:
         for number in range(30):
             host.image(f"made:{number}", from_container="c")
@@ -389,14 +394,15 @@ def test_killed_in_the_middle_of_unpacking(host: Host, monkeypatch: pytest.Monke
     pipe.write_bytes(rootfs())
     child = os.fork()
     if not child:
-        monkeypatch.setattr(
-            "ansible_collections.mini.containers.plugins.module_utils.engine.images.actions.take_in", _hang
-        )
-        host.image(src=str(pipe))
-        os._exit(1)
+        try:
+            monkeypatch.setattr(
+                "ansible_collections.mini.containers.plugins.module_utils.engine.images.actions.take_in", _hang
+            )
+            host.image(src=str(pipe))
+        finally:
+            os._exit(1)
     unfinished = Path(host.paths.layers, "tmp")
-    while not list(unfinished.glob("*/root*/etc/passwd")):
-        time.sleep(0.01)
+    eventually(lambda: list(unfinished.glob("*/root*/etc/passwd")))
     assert host.actions("other", src=str(host.tar)) == ["import"]  # a live one's place is let alone
     assert list(unfinished.glob("*/root*/etc/passwd"))
     os.kill(child, signal.SIGKILL)
@@ -409,7 +415,7 @@ def test_killed_in_the_middle_of_unpacking(host: Host, monkeypatch: pytest.Monke
 
 def _hang(*arguments: Any, **options: Any) -> Any:
     take_in(*arguments, **options)
-    time.sleep(100)
+    time.sleep(1000)
 
 
 def _killed(host: Host, options: dict[str, Any], when: Any) -> None:
@@ -419,8 +425,10 @@ def _killed(host: Host, options: dict[str, Any], when: Any) -> None:
 
     child = os.fork()
     if not child:
-        host.image(**options, observer=observer)
-        os._exit(0)
+        try:
+            host.image(**options, observer=observer)
+        finally:
+            os._exit(0)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
 
 

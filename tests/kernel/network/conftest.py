@@ -37,6 +37,8 @@ from ansible_collections.mini.containers.plugins.module_utils.linux import libc
 from ansible_collections.mini.containers.plugins.module_utils.linux.mount import MS_PRIVATE, set_propagation
 from ansible_collections.mini.containers.plugins.module_utils.network import netns, ports, veth
 
+from ..waiting import PATIENCE
+
 MS_BIND = 4096
 HOST_LAN, NEIGHBOUR_LAN = "192.0.2.1", "192.0.2.2"
 
@@ -132,7 +134,14 @@ class Lab:
                 os._exit(0)
         self.children.append(pid)
 
-    def ask(self, where: str | None, ip: str, port: int, protocol: str = "tcp", timeout: float = 2.0) -> str:
+    def ask(self, where: str | None, ip: str, port: int, protocol: str = "tcp") -> str:
+        """The answer, awaited for a while: an interface that is new may lose packets, and a machine may be busy."""
+        deadline = time.monotonic() + PATIENCE / 2
+        while not (answer := self._ask_once(where, ip, port, protocol, 2.0)) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        return answer
+
+    def _ask_once(self, where: str | None, ip: str, port: int, protocol: str, timeout: float) -> str:
         """The answer, an empty string when there is none."""
         kind = socket.SOCK_STREAM if protocol == "tcp" else socket.SOCK_DGRAM
         with netns.entered(where):
@@ -148,7 +157,7 @@ class Lab:
 
     def refuses(self, where: str | None, ip: str, port: int, protocol: str = "tcp") -> bool:
         """Whether there is no answer within a time that suffices here a hundred times over."""
-        return self.ask(where, ip, port, protocol, timeout=0.3) == ""
+        return self._ask_once(where, ip, port, protocol, 0.3) == ""
 
     def arrives(self, source: str | None, ip: str, port: int, target: str | None, target_port: int) -> bool:
         """Whether a UDP packet that is sent from one namespace to an address reaches a port in another."""
@@ -262,7 +271,7 @@ def lab(backend):
         try:
             yield made
             made.clear()
-            deadline = time.monotonic() + 5  # the kernel takes interfaces of a dead namespace down later
+            deadline = time.monotonic() + PATIENCE  # the kernel takes interfaces of a dead namespace down later
             while made.snapshot() != before and time.monotonic() < deadline:
                 time.sleep(0.02)
             assert made.snapshot() == before

@@ -6,6 +6,7 @@ from __future__ import annotations
 import pytest
 from ansible_collections.mini.containers.plugins.module_utils.network import netns
 
+from ..waiting import eventually
 from .conftest import HOST_LAN, NEIGHBOUR_LAN, sh
 
 
@@ -72,7 +73,7 @@ def test_loopback_over_the_wire(lab, policy):
     attack = (lab.neighbour, "127.0.0.1", 8080, box.netns, 80)
     assert not lab.arrives(*attack)
     sh("iptables -t nat -A PREROUTING -j MINI-DNAT && conntrack -F")
-    assert lab.arrives(*attack), "without the exception in PREROUTING it was open"
+    eventually(lambda: lab.arrives(*attack))  # without the exception in PREROUTING it was open
     sh("iptables -t nat -D PREROUTING -j MINI-DNAT")
 
 
@@ -83,7 +84,7 @@ def test_host_loopback_is_closed_to_containers(lab, policy):
     attack = (box.netns, "127.0.0.1", 7000, None, 7000)
     assert not lab.arrives(*attack)
     sh("iptables -t raw -F MINI-RAW")
-    assert lab.arrives(*attack), "without the rule it was open"
+    eventually(lambda: lab.arrives(*attack))  # without the rule it was open
 
 
 @pytest.mark.parametrize("protocol", ["tcp", "udp"])
@@ -183,11 +184,11 @@ def test_udp_client_that_called_before(lab):
         client.connect((HOST_LAN, 5353))
         assert _says(client) == ""
         lab.publish(first, "5353:53/udp")
-        assert _says(client) == NEIGHBOUR_LAN
+        eventually(lambda: _says(client) == NEIGHBOUR_LAN)
         lab.publish(first)
         assert _says(client) == ""
         lab.publish(second, "5353:53/udp")
-        assert _says(client) == NEIGHBOUR_LAN
+        eventually(lambda: _says(client) == NEIGHBOUR_LAN)
 
 
 def _says(client) -> str:

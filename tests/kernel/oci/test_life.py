@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import array
+import contextlib
 import json
 import os
 import signal
@@ -72,9 +73,8 @@ def test_a_killed_command_leaves_no_process(bundle: Any) -> None:
     words = [str(bundle.command), "--root", str(bundle.state_root), "create", "c1"]
     with subprocess.Popen(words, cwd=bundle.directory, stdin=subprocess.DEVNULL) as creation:
         eventually((bundle.state_root / "c1" / "state.json").exists)
-        state = bundle.state()
-        assert state["status"] == "creating"
-        hook = _children(creation.pid) - {state["pid"]}
+        assert bundle.state()["status"] == "creating"
+        hook = eventually(lambda: [pid for pid in _children(creation.pid) if _words(pid)[1:] == ["1000"]])
         creation.kill()
     eventually(lambda: bundle.state()["status"] == "stopped")
     for pid in hook:
@@ -84,6 +84,12 @@ def test_a_killed_command_leaves_no_process(bundle: Any) -> None:
 
 def _children(pid: int) -> set[int]:
     return set(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
+
+
+def _words(pid: int) -> list[str]:
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")[:-1]
+    return []
 
 
 def test_pause_resume_and_the_list(bundle: Any) -> None:
