@@ -120,6 +120,14 @@ options:
       - Absolute path on the managed host to which the image is written as an archive, unless it is there already.
       - C(skopeo) reads it as C(oci-archive:), C(podman load) and C(docker load) read it, too.
     type: path
+  push:
+    description:
+      - Whether the image is given to the registry in its O(name), unless that has it under the tag already.
+      - Layers that the registry has are not sent. Those of an image that was pulled from another repository of it are
+        mounted from there, where the registry allows that.
+      - One image is pushed, that of the managed host, also when it was pulled out of one for several platforms.
+    type: bool
+    default: false
   command:
     description: What a container runs, or the arguments of O(entrypoint). A list, or a string split as a shell would.
     type: raw
@@ -206,6 +214,12 @@ EXAMPLES = r"""
     name: web:1.0
     command: httpd -f -v -p 80
 
+- name: An image of our own, for others to pull
+  mini.containers.mini_image:
+    name: registry.example:5000/team/web:1.0
+    src: /srv/images/web.tar.gz
+    push: true
+
 - name: An image from a container, and a copy of it for another host
   mini.containers.mini_image:
     name: web-configured
@@ -270,6 +284,7 @@ ARGUMENT_SPEC: dict[str, Any] = {
     "src": {"type": "path"},
     "from_container": {"type": "str"},
     "archive_path": {"type": "path"},
+    "push": {"type": "bool", "default": False},
     "command": {"type": "raw"},
     "entrypoint": {"type": "raw"},
     "env": {"type": "dict"},

@@ -114,7 +114,7 @@ class Liar:
             def do_GET(self) -> None:
                 registry.answer(self)
 
-            do_HEAD = do_GET
+            do_HEAD = do_POST = do_PUT = do_GET
 
             def log_message(self, *arguments: Any) -> None:
                 pass

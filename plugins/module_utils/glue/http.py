@@ -7,6 +7,7 @@ followed here, and the body is handed on as it came.
 
 from __future__ import annotations
 
+import os
 import socket
 import ssl
 from collections.abc import Mapping
@@ -17,6 +18,7 @@ from urllib.error import HTTPError, URLError
 from ansible.module_utils.urls import Request, make_context
 
 from ..core.errors import BadInput, RegistryFailed
+from ..image.layout import open_regular
 from ..image.registry.transport import Lost, Reply, Transport
 
 
@@ -53,9 +55,13 @@ def transport(security: Security, timeout: float) -> Transport:
         http_agent="mini.containers",
     )
 
-    def send(method: str, url: str, headers: Mapping[str, str]) -> Reply:
+    def send(method: str, url: str, headers: Mapping[str, str], upload: str = "") -> Reply:
         try:
-            return _Answer(client.open(method, url, headers=dict(headers)))
+            if not upload:
+                return _Answer(client.open(method, url, headers=dict(headers)))
+            with open(open_regular(upload), "rb") as body:
+                length = {"content-length": str(os.fstat(body.fileno()).st_size)}
+                return _Answer(client.open(method, url, data=body, headers={**headers, **length}))
         except HTTPError as exc:  # any status but 2xx
             return _Answer(exc)
         except (HTTPException, OSError, ValueError) as exc:

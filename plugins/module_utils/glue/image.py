@@ -33,6 +33,9 @@ def image_spec(params: dict[str, Any]) -> ImageSpec:
         raise BadInput(
             f"name: {params['name']!r} has a digest, which the content decides", hint="give a name and a tag"
         )
+    push = bool(params.get("push"))
+    if push and (reference.digest or "/" not in reference.name):
+        raise BadInput(f"push: {params['name']!r} says no registry to push to, or no tag", hint="write host/name:tag")
     given = {option: params[option] for option, _read in CONFIG if params.get(option) is not None}
     return ImageSpec(
         reference=reference,
@@ -42,6 +45,7 @@ def image_spec(params: dict[str, Any]) -> ImageSpec:
         pull=(params.get("pull") or MISSING) if kind == "registry" else NEVER,
         platform=platform.parse(params["platform"]) if params.get("platform") else None,
         archive_path=_path("archive_path", params.get("archive_path")),
+        push=push,
         config={option: read(given[option]) for option, read in CONFIG if option in given},
     )
 

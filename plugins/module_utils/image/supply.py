@@ -16,8 +16,7 @@ import hashlib
 import os
 import threading
 from collections.abc import Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from ..core.errors import BadImage, StepFailed
 from ..linux.files import sync_tree
@@ -30,6 +29,9 @@ from .platform import Platform
 from .store import ImageStore
 from .tarstream import CHUNK, Readable
 from .workspace import Workspace
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 MAX_DEPTH = 3  # an index may list indexes; nobody needs more
 
@@ -87,6 +89,8 @@ class _Collector:
 
     def layers(self, manifest: Manifest, document: ImageDocument) -> tuple[dict[str, str], dict[str, str]]:
         """Blobs by digest and directories by chain id."""
+        from concurrent.futures import ThreadPoolExecutor  # who imports a root file system does without
+
         chain = chain_ids(document.diff_ids)
         absent = [not os.path.isdir(self._store.paths.layer(chain_id)) for chain_id in chain]
         blobs: dict[str, str] = {}

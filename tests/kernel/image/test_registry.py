@@ -201,6 +201,42 @@ def test_what_is_not_there(host: Host, registry: str) -> None:
         host.store.resolve(f"{registry}/team/web:1")
 
 
+def test_push(host: Host, registry: str, layout: Path, tmp_path: Path) -> None:
+    name = f"{registry}/pushed/web:1"
+    options: dict[str, Any] = {"load_path": str(layout), "push": True}
+    assert host.actions(name, **options, check=True) == ["load", "push"]
+    assert not os.path.exists(host.paths.state_root)
+    assert host.actions(name, **options) == ["load", "push"]
+    assert host.actions(name, **options) == []
+    assert _described(registry, "pushed/web:1")["digest"] == host.find(name).manifest_digest
+    assert host.actions(name, **options, user="7", check=True) == ["configure", "push", "sweep"]
+    assert host.actions(name, **options, user="7") == ["configure", "push", "sweep"]
+    assert host.actions(name, **options, user="7") == []
+    copy(f"docker://{name}", f"oci:{tmp_path}/copied:1")
+    subprocess.run(["umoci", "unpack", "--image", f"{tmp_path}/copied:1", tmp_path / "by-umoci"], check=True)
+    assert (tmp_path / "by-umoci" / "rootfs" / "new").read_text() == "new"
+    (tmp_path / "other").mkdir()
+    other = Host(tmp_path / "other")
+    assert other.actions(name) == ["pull"]
+    assert other.find(name).manifest_digest == host.find(name).manifest_digest
+    copy(f"oci:{layout}:1", f"docker://{name}")  # somebody moves the tag
+    assert host.actions(name, user="7", push=True) == ["push"]
+    for wrong in ("web:1", f"{registry}/web@{host.find(name).manifest_digest}"):
+        with pytest.raises(BadInput, match="push: "):
+            host.image(wrong, push=True)
+
+
+def test_round_trip(host: Host, registry: str, tmp_path: Path) -> None:
+    """Ours, a registry, skopeo, docker's archive, ours again."""
+    name = f"{registry}/trip/web:1"
+    host.image(f"{registry}/team/web:1", env={"A": "1"}, archive_path=str(tmp_path / "a.tar"))
+    host.image(name, load_path=str(tmp_path / "a.tar"), push=True)
+    copy(f"docker://{name}", f"docker-archive:{tmp_path}/b.tar:trip/web:2")
+    host.image("trip/web:2", load_path=str(tmp_path / "b.tar"))
+    first, last = host.find(name), host.find("trip/web:2")
+    assert (first.id, first.diff_ids) == (last.id, last.diff_ids)
+
+
 @pytest.fixture(scope="module")
 def tls(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Path]:
     return certificates(tmp_path_factory.mktemp("tls"))
@@ -214,7 +250,7 @@ def guarded(tmp_path_factory: pytest.TempPathFactory, tls: Mapping[str, Path], l
         yield where
 
 
-def test_tls_and_a_login(host: Host, guarded: str, tls: Mapping[str, Path], tmp_path: Path) -> None:
+def test_tls_and_a_login(host: Host, guarded: str, tls: Mapping[str, Path], tmp_path: Path, layout: Path) -> None:
     name, ca = f"{guarded}/web:1", {"plain_http": False, "ca_path": str(tls["ca"])}
     login = {"registry_username": "ann", "registry_password": "s3cret phrase"}
     with pytest.raises(RegistryFailed, match="certificate is not to be trusted.*ca_path"):
@@ -231,6 +267,7 @@ def test_tls_and_a_login(host: Host, guarded: str, tls: Mapping[str, Path], tmp_
     assert host.actions(name, plain_http=False, validate_certs=False, check=True, **login) == ["pull"]
     assert host.actions(name, **ca, **login) == ["pull"]
     assert host.actions(name, **ca, **login, pull="always") == []
+    assert host.actions(f"{guarded}/pushed:1", **ca, **login, load_path=str(layout), push=True) == ["load", "push"]
     for path in filter(os.path.isfile, snapshot(str(tmp_path))):
         assert b"s3cret" not in Path(path).read_bytes(), path
 

@@ -547,3 +547,69 @@ def test_killed_in_the_middle(host: Host, liar: Liar, where: str) -> None:
     assert os.listdir(os.path.join(host.paths.layers, "tmp")) == []
     (root,) = host.store.layer_dirs(host.store.resolve(host.name))
     assert Path(root, "file").read_bytes() == content
+
+
+class Taker:
+    """A registry that takes images: what it was sent, and what it was asked to mount."""
+
+    def __init__(self, liar: Liar, *, elsewhere: str = "", mounts: bool = True) -> None:
+        self.liar = liar
+        self.elsewhere = elsewhere or f"http://{liar.where}"
+        self.mounts = mounts
+        self.mounted: list[str] = []
+        self.sent: dict[str, bytes] = {}
+        liar.lies["*"] = self.answer
+
+    def answer(self, request: BaseHTTPRequestHandler) -> bool:
+        path, _question, query = request.path.partition("?")
+        if request.command == "POST" and query and self.mounts:
+            self.mounted.append(query)
+            return send(request, 201)
+        if request.command == "POST":
+            return send(request, 202, b"", {"Location": f"{self.elsewhere}/upload/{len(self.liar.asked)}?state=x"})
+        if request.command == "PUT":
+            return self.take(request, query if path.startswith("/upload/") else path)
+        return False
+
+    def take(self, request: BaseHTTPRequestHandler, key: str) -> bool:
+        self.sent[key] = request.rfile.read(int(request.headers["content-length"]))
+        return send(request, 201)
+
+
+def push(host: Host, name: str) -> None:
+    """Give the one image that was pulled to another repository, under another name."""
+    found = host.store.resolve(host.name)
+    session = Session(
+        transport(Security(), 30), address(reference.parse(name)), Credentials("ann", SECRET), plain_http=True
+    )
+    Registry(session).push(host.store, found)
+
+
+@pytest.mark.parametrize("mounts", [True, False])
+def test_pushed_layers_are_mounted_where_that_is_let(host: Host, liar: Liar, mounts: bool) -> None:
+    manifest = image(liar)
+    host.pull()
+    raw, config = liar.blobs[blob(liar)], liar.blobs[manifest["config"]["digest"]]
+    liar.blobs = {}
+    taker = Taker(liar, mounts=mounts)
+    push(host, f"{liar.where}/other:2")
+    assert [query.partition("&from=")[2] for query in taker.mounted] == (["web"] if mounts else [])
+    wanted = {config, raw} if not mounts else {config}
+    assert {data for key, data in taker.sent.items() if key.startswith("state=x&digest=sha256")} == wanted
+    (document,) = [data for key, data in taker.sent.items() if key == "/v2/other/manifests/2"]
+    assert json.loads(document) == manifest
+    assert liar.asked[-1][1] == "/v2/other/manifests/2"
+
+
+def test_a_push_takes_no_login_elsewhere(host: Host, liar: Liar) -> None:
+    image(liar)
+    host.pull()
+    liar.blobs = {}
+    with Liar() as storage:
+        taker, there = Taker(liar, elsewhere=f"http://{storage.where}", mounts=False), Taker(storage)
+        guarded = taker.answer
+        liar.lies["*"] = lambda request: challenge("Basic realm=x")(request) or guarded(request)
+        push(host, f"{liar.where}/other:2")
+        assert len(there.sent) == 2
+        assert all("authorization" not in headers for *_rest, headers in storage.asked)
+        assert all("authorization" in headers for verb, _path, headers in liar.asked if verb == "PUT")

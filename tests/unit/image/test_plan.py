@@ -57,6 +57,11 @@ PRESENT: list[tuple[str, ImageSpec, Observation, list[str]]] = [
         ["import", "export"],
     ),
     ("change and export", replace(FROM_SRC, config={}, archive_path="/a"), MADE, ["configure", "export", "sweep"]),
+    ("push", replace(FROM_SRC, push=True), replace(MADE, pushed=False), ["push"]),
+    ("pushed", replace(FROM_SRC, push=True), MADE, []),
+    ("unpack and pushed", replace(FROM_SRC, push=True), replace(MADE, missing=("sha256:2",)), ["unpack"]),
+    ("import and push", replace(FROM_SRC, push=True), Observation(source=SRC, pushed=False), ["import", "push"]),
+    ("change and push", replace(FROM_SRC, config={}, push=True), MADE, ["configure", "push", "sweep"]),
     ("leftovers", FROM_SRC, replace(MADE, leftovers=True), ["sweep"]),
 ]
 

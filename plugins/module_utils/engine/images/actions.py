@@ -11,7 +11,7 @@ import datetime
 import os
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Optional
+from typing import TYPE_CHECKING, Optional
 
 from ...core.errors import BadImage, NotFound, StepFailed
 from ...core.paths import Paths
@@ -34,6 +34,9 @@ from . import commit, source
 from .observe import Connect, Observation, used
 from .spec import ImageSpec, overlay
 
+if TYPE_CHECKING:
+    from ...image.registry.client import Registry
+
 _ARCHIVES = ("oci-layout", "manifest.json")
 
 
@@ -48,6 +51,7 @@ def actions(paths: Paths, connect: Optional[Connect] = None) -> Mapping[str, Act
         "configure": Action(does.configure, does.take_back),
         "unpack": Action(does.unpack),
         "export": Action(does.export),
+        "push": Action(does.push),
         "untag": Action(does.untag),
         "sweep": Action(does.sweep),
     }
@@ -75,9 +79,7 @@ class ImageActions:
         """The image that a registry has, of the digest that was seen: a tag may have moved on meanwhile."""
         wanted, seen = _told(step)
         origin = _known(seen.source)
-        if self.connect is None:
-            raise BadImage("there is no registry to pull from")
-        registry = self.connect()
+        registry = self._registry()
         with Workspace(self.paths) as work:
             self._deliver(wanted, seen, registry, registry.root(origin.digest), origin, work)
 
@@ -137,6 +139,16 @@ class ImageActions:
         with self.store.locked():
             image = self.store.resolve(str(wanted.reference))
             archive.write(wanted.archive_path, self.store.layout, image, str(wanted.reference))
+
+    def push(self, step: Step) -> None:
+        """The image into the registry of its name."""
+        wanted, _seen = _told(step)
+        self._registry().push(self.store, self.store.resolve(str(wanted.reference)))
+
+    def _registry(self) -> Registry:
+        if self.connect is None:
+            raise BadImage("there is no registry to speak to")
+        return self.connect()
 
     def untag(self, step: Step) -> None:
         """Take the name away."""

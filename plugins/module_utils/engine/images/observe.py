@@ -42,6 +42,7 @@ class Observation:
     container: Optional[ContainerRecord] = None
     users: tuple[str, ...] = ()
     exported: bool = True
+    pushed: bool = True
     leftovers: bool = False
 
 
@@ -77,6 +78,7 @@ def observe(
         base=base,
         container=container,
         exported=_exported(store, wanted, image),
+        pushed=not wanted.push or _pushed(image, connect),
     )
 
 
@@ -142,6 +144,10 @@ def _serves(image: Optional[StoredImage], wanted: ImageSpec) -> bool:
     name, asked = wanted.reference, wanted.platform
     digests = ("", image.manifest_digest, repository_digest(image.sources.get(str(name), "")))
     return name.digest in digests and (asked is None or (image.os, image.architecture) == asked[:2])
+
+
+def _pushed(image: Optional[StoredImage], connect: Optional[Connect]) -> bool:
+    return image is not None and connect is not None and connect().has(image.manifest_digest)
 
 
 def _exported(store: ImageStore, wanted: ImageSpec, image: Optional[StoredImage]) -> bool:

@@ -20,9 +20,12 @@ def plan_present(wanted: ImageSpec, seen: Observation) -> Plan:
     steps = _content(wanted, seen)
     if not steps and seen.missing:
         steps.append(_step("unpack", wanted, seen, f"{len(seen.missing)} of its layers are not unpacked"))
-    if wanted.archive_path and (not seen.exported or any(step.name != "unpack" for step in steps)):
+    changed = any(step.name != "unpack" for step in steps)
+    if wanted.archive_path and (not seen.exported or changed):
         steps.append(Step("export", wanted.archive_path, f"the image {wanted.reference}", detail=_detail(wanted, seen)))
-    if seen.leftovers or (seen.image and any(step.name != "unpack" for step in steps if step.name != "export")):
+    if wanted.push and (not seen.pushed or changed):
+        steps.append(_step("push", wanted, seen, ""))
+    if seen.leftovers or (seen.image and changed):
         steps.append(_sweep(seen))
     return Plan.of(steps)
 

@@ -31,6 +31,7 @@ class ImageSpec:
     pull: str = NEVER
     platform: Optional[Platform] = None
     archive_path: str = ""
+    push: bool = False
     config: Mapping[str, Any] = field(default_factory=dict)
 
 

@@ -6,12 +6,14 @@ from __future__ import annotations
 import re
 import threading
 
-from ...core.errors import BadImage
+from ...core.errors import BadImage, NotFound
 from .. import media
 from ..document import MAX_DOCUMENT
 from ..manifest import Descriptor, sha256
 from ..parcel import Root
+from ..store import ImageStore, StoredImage
 from .download import Download
+from .push import Push
 from .session import Session
 from .transport import Reply, read_all
 
@@ -67,6 +69,17 @@ class Registry:
         if sha256(raw) != descriptor.digest:
             raise BadImage(f"{self.where.server} sent {sha256(raw)} for {descriptor.digest}")
         return raw
+
+    def has(self, digest: str) -> bool:
+        """Whether the tag stands for just that."""
+        try:
+            return self.digest() == digest
+        except NotFound:
+            return False
+
+    def push(self, store: ImageStore, image: StoredImage) -> None:
+        """Give the image to the registry, under the tag."""
+        Push(self._session, store, image).all(self.streams)
 
     def fetch(self, descriptor: Descriptor, path: str, stop: threading.Event) -> None:
         """A layer."""

@@ -23,6 +23,7 @@ from .transport import MAX_ANSWER, Lost, Reply, Transport, read_all
 
 ATTEMPTS = 5
 _REDIRECTS = (301, 302, 303, 307, 308)
+_REPEATED = (307, 308)  # whoever sends something is sent on with it by these alone
 _MAX_HOPS = 5
 _BUSY = (408, 425, 429, 500, 502, 503, 504)
 _MAX_PAUSE = 60.0
@@ -58,8 +59,12 @@ class Session:
         accept: Collection[int] = (200,),
         *,
         stop: Optional[threading.Event] = None,
+        upload: str = "",
     ) -> Reply:
-        """The answer, when its status is one of `accept`. Whoever gets it closes it. After `stop` nothing is asked."""
+        """The answer, when its status is one of `accept`. Whoever gets it closes it. After `stop` nothing is asked.
+
+        `path` may be a whole URL, as `elsewhere` gives it; `upload` is a file to send.
+        """
         reason, wait = "", 0.0
         for attempt in range(ATTEMPTS):
             if attempt:
@@ -67,7 +72,7 @@ class Session:
             if stop is not None and stop.is_set():
                 raise RegistryFailed(f"{self.where} is not waited for any more")
             try:
-                reply = self._authorised(method, self._base + path, headers or {})
+                reply = self._authorised(method, urljoin(self._base, path), headers or {}, upload)
             except Lost as exc:
                 reason, wait = str(exc), 0.0
                 continue
@@ -78,24 +83,30 @@ class Session:
                 raise refusal
             reason, wait = refusal.message, _retry_after(reply)
         raise RegistryFailed(
-            f"cannot fetch {self.where}, after {ATTEMPTS} attempts: {reason}",
+            f"no answer about {self.where}, after {ATTEMPTS} attempts: {reason}",
             hint=f"see whether this host reaches {self.where.server}; its proxy is set by the task's environment",
         )
 
-    def _authorised(self, method: str, url: str, headers: Mapping[str, str]) -> Reply:
+    def elsewhere(self, reply: Reply) -> str:
+        """Where the registry wants the next request of a dialogue to go."""
+        return self._target(self._base, reply)
+
+    def _authorised(self, method: str, url: str, headers: Mapping[str, str], upload: str) -> Reply:
         """With the login that the registry asks for, once it does."""
+        if _origin(url) != _origin(self._base):
+            return self._follow(method, url, headers, upload)[0]
         used = self._authorization
-        reply, from_url = self._follow(method, url, _with(headers, used))
+        reply, from_url = self._follow(method, url, _with(headers, used), upload)
         if reply.status != 401 or _origin(from_url) != _origin(url):
             return reply
         reply.close()
-        return self._follow(method, url, _with(headers, self._log_in(reply, used)))[0]
+        return self._follow(method, url, _with(headers, self._log_in(reply, used)), upload)[0]
 
-    def _follow(self, method: str, url: str, headers: Mapping[str, str]) -> tuple[Reply, str]:
+    def _follow(self, method: str, url: str, headers: Mapping[str, str], upload: str = "") -> tuple[Reply, str]:
         """The answer behind all redirects, and where it is from."""
         for _hop in range(_MAX_HOPS + 1):
-            reply = self._transport(method, url, headers)
-            if reply.status not in _REDIRECTS:
+            reply = self._transport(method, url, headers, upload)
+            if reply.status not in (_REDIRECTS if method in ("GET", "HEAD") else _REPEATED):
                 return reply, url
             reply.close()
             target = self._target(url, reply)

@@ -7,7 +7,7 @@ Who makes the requests is the caller's choice; a task uses Ansible's own client.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Callable, Protocol
+from typing import Protocol
 
 from ...core.errors import RegistryFailed
 
@@ -33,8 +33,10 @@ class Reply(Protocol):
     def close(self) -> None: ...
 
 
-Transport = Callable[[str, str, Mapping[str, str]], Reply]
-"""Method, URL, headers."""
+class Transport(Protocol):
+    """One request. `upload` is the path of the file that is its body."""
+
+    def __call__(self, method: str, url: str, headers: Mapping[str, str], upload: str = "") -> Reply: ...
 
 
 def read_all(reply: Reply, limit: int, what: str) -> bytes:
