@@ -281,7 +281,7 @@ def test_silence(host: Host, liar: Liar, where: str) -> None:
     liar.lies[where if where == "1" else blob(liar)] = silent
     try:
         with pytest.raises(RegistryFailed, match="timed out"):
-            host.pull(timeout=0.2)
+            host.pull(timeout=1)
     finally:
         enough.set()
     assert host.kept() == []
