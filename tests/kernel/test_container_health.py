@@ -16,7 +16,7 @@ from ansible_collections.mini.containers.plugins.module_utils.engine.containers.
 from ansible_collections.mini.containers.plugins.module_utils.engine.containers.waiting import wait_healthy
 from ansible_collections.mini.containers.plugins.module_utils.runtime import state
 
-from .waiting import PATIENCE, eventually
+from .waiting import PATIENCE, eventually, stays
 
 
 def _check(test: Any, **more: Any) -> dict[str, Any]:
@@ -248,6 +248,29 @@ def test_healthy_fails_when_the_container_ends(host: Any) -> None:
     host.exec("c", "touch", "/go")
     with pytest.raises(StepFailed, match="it ended with exit code 3; the last probe ended with 1: not yet"):
         wait_healthy(host.paths, host.record(), PATIENCE)
+    host.absent("c")
+
+
+def test_healthy_waits_for_the_next_life(host: Any) -> None:
+    """Also between an end and the monitor's word on it: only that says whether there is a next one."""
+    outcome = host.container(healthcheck=_check("[ -e /ok ]"), restart_policy="always")
+    monitor, init = host.state()["monitor"]["pid"], host.pid()
+    os.kill(monitor, signal.SIGSTOP)
+    os.kill(init, signal.SIGKILL)
+    eventually(lambda: host.pid() == 0)
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            wait_healthy(host.paths, outcome.record, PATIENCE)
+            code = 0
+        finally:
+            os._exit(code)
+    stays(lambda: os.waitpid(child, os.WNOHANG) == (0, 0))
+    os.kill(monitor, signal.SIGCONT)
+    eventually(lambda: host.pid() not in (0, init))
+    host.exec("c", "touch", "/ok")
+    assert os.waitpid(child, 0)[1] == 0
     host.absent("c")
 
 
