@@ -118,7 +118,8 @@ def test_the_health_of_a_paused_container_is_not_checked(host: Any, tmp_path: Pa
     stays(lambda: health()["Log"][-1]["End"] == before, 5)
     (out / "hold").unlink()
     host.container(paused=False)
-    eventually(lambda: health()["Log"][-1]["End"] > before)
+    found = eventually(lambda: [one for one in health()["Log"] if one["End"] > before])
+    assert {one["ExitCode"] for one in found} == {0}
     assert health()["Status"] == "healthy"
     host.absent("c")
 
