@@ -6,8 +6,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import time
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -16,6 +14,8 @@ from ansible_collections.mini.containers.plugins.module_utils.core.plan import S
 from ansible_collections.mini.containers.plugins.module_utils.engine.boot.reconcile import reconcile
 from ansible_collections.mini.containers.plugins.module_utils.engine.containers.record import behind
 from ansible_collections.mini.containers.plugins.module_utils.runtime import state
+
+from .waiting import eventually
 
 OLD: dict[str, Any] = {
     "image": "box",
@@ -29,15 +29,6 @@ NEW = {**OLD, "command": "sleep 999"}
 PROVED = {**NEW, "state": "healthy"}
 AT_ONCE = {**NEW, "state": "healthy", "healthy_wait_timeout": 0.5}
 END = ["wait-healthy", "discard"]
-
-
-def _eventually(condition: Callable[[], Any], seconds: float = 60.0) -> bool:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.02)
-    return True
 
 
 def _steps(outcome: Any) -> list[str]:
@@ -71,10 +62,11 @@ def cut_short(lan: Any) -> Any:
     """Its replacement runs, is not healthy, and nobody waits for that any more."""
     old = lan.record().id
     child = _in_a_process(lan, **PROVED)
-    found = _eventually(lambda: _probed(lan, old))
-    os.kill(child, signal.SIGKILL)
-    assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
-    assert found
+    try:
+        eventually(lambda: _probed(lan, old))
+    finally:
+        os.kill(child, signal.SIGKILL)
+        assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
     assert _aside(lan) == old
     return lan
 
@@ -124,7 +116,7 @@ def test_one_that_does_not_become_healthy_gives_way(cut_short: Any) -> None:
 
 def test_one_that_has_ended_since_is_started_again_and_gives_way(cut_short: Any) -> None:
     os.kill(cut_short.pid(), signal.SIGKILL)
-    assert _eventually(lambda: not cut_short.pid())
+    eventually(lambda: not cut_short.pid())
     assert "start" in _steps(cut_short.container(**AT_ONCE, check=True))
     with pytest.raises(StepFailed):
         cut_short.container(**AT_ONCE)
@@ -205,7 +197,7 @@ def test_one_that_was_proved_is_never_taken_back(cut_short: Any) -> None:
         cut_short.container(**PROVED)
         assert _aside(cut_short) == old
         cut_short.exec("c", "rm", "/well")
-        assert _eventually(lambda: cut_short.state()["health"]["status"] == "unhealthy")
+        eventually(lambda: cut_short.state()["health"]["status"] == "unhealthy")
         cut_short.container(**NEW)
     finally:
         subprocess.run(["chattr", "-i", undeletable], check=True)
