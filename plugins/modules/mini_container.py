@@ -324,6 +324,11 @@ options:
       mac_address:
         description: Hardware address of the interface. One made from the IP address, when left out.
         type: str
+      driver_opts:
+        description: >-
+          C(com.docker.network.endpoint.ifname) is the name of the interface in the container. The next free of C(eth0),
+          C(eth1) and so on, when left out. Other options of Docker's drivers are refused.
+        type: dict
       gw_priority:
         description: The default route leads into the network with the highest number. The first of several.
         type: int
@@ -775,6 +780,7 @@ ARGUMENT_SPEC: dict[str, Any] = {
             "ipv4_address": {"type": "str"},
             "aliases": {"type": "list", "elements": "str"},
             "mac_address": {"type": "str"},
+            "driver_opts": {"type": "dict"},
             "gw_priority": {"type": "int"},
         },
     },

@@ -41,6 +41,7 @@ OF_THE_TASK = {
 }
 
 A = {"name": "a"}
+IFNAME = "com.docker.network.endpoint.ifname"
 RATE = [{"path": "/dev/sda", "rate": "1M"}]
 
 
@@ -107,6 +108,12 @@ NONSENSE: tuple[tuple[dict[str, Any], str], ...] = (
     ({"domainname": "-"}, "is not a host name"),
     ({"volumes": ["x"]}, "is not a mount"),
     ({"volumes": ["data:/x:rshared"]}, "a volume cannot be rshared"),
+    ({"networks": [{**A, "driver_opts": {"com.docker.network.endpoint.sysctls": "x"}}]}, "is not known here"),
+    *(
+        ({"networks": [{**A, "driver_opts": {IFNAME: name}}]}, "cannot be the name of its interface")
+        for name in ("eth1", "lo", "a/b", "a b", "x" * 16, "1", "..")
+    ),
+    ({"networks": [{"name": n, "driver_opts": {IFNAME: "wan"}} for n in "ab"]}, "two interfaces are to be called wan"),
     ({"tmpfs": ["x"]}, "must be a path"),
     ({"shm_size": "-1"}, "is not a size"),
     ({"memory": "1K"}, "too little"),
