@@ -91,9 +91,12 @@ options:
         type: bool
         default: false
       propagation:
-        description: Whether later mounts of the host below the source arrive in the container (V(rslave)) or not.
+        description:
+          - Whether later mounts of the host below the source arrive in the container (V(rslave)) or not.
+          - With V(rshared) those that the container makes there go out to the host as well, and stay when it ends. The
+            source has to be on a mount that is shared.
         type: str
-        choices: [private, rprivate, slave, rslave]
+        choices: [rprivate, private, rslave, slave, rshared, shared]
       tmpfs_size:
         description: Size of a tmpfs, such as V(64M).
         type: str
@@ -321,6 +324,11 @@ options:
       mac_address:
         description: Hardware address of the interface. One made from the IP address, when left out.
         type: str
+      driver_opts:
+        description: >-
+          C(com.docker.network.endpoint.ifname) is the name of the interface in the container. The next free of C(eth0),
+          C(eth1) and so on, when left out. Other options of Docker's drivers are refused.
+        type: dict
       gw_priority:
         description: The default route leads into the network with the highest number. The first of several.
         type: int
@@ -685,6 +693,7 @@ from ansible_collections.mini.containers.plugins.module_utils.engine.containers.
     wait_healthy,
 )
 from ansible_collections.mini.containers.plugins.module_utils.glue.container import wish
+from ansible_collections.mini.containers.plugins.module_utils.glue.mounts import PROPAGATION
 from ansible_collections.mini.containers.plugins.module_utils.glue.pull import converge_with_image
 from ansible_collections.mini.containers.plugins.module_utils.glue.secrets import SECRET_OPTIONS
 from ansible_collections.mini.containers.plugins.module_utils.glue.task import (
@@ -722,7 +731,7 @@ ARGUMENT_SPEC: dict[str, Any] = {
             "source": {"type": "str"},
             "type": {"type": "str", "choices": ["bind", "volume", "tmpfs"], "default": "volume"},
             "read_only": {"type": "bool", "default": False},
-            "propagation": {"type": "str", "choices": ["private", "rprivate", "slave", "rslave"]},
+            "propagation": {"type": "str", "choices": list(PROPAGATION)},
             "tmpfs_size": {"type": "str"},
             "tmpfs_mode": {"type": "str"},
             "create_mountpoint": {"type": "bool", "default": False},
@@ -771,6 +780,7 @@ ARGUMENT_SPEC: dict[str, Any] = {
             "ipv4_address": {"type": "str"},
             "aliases": {"type": "list", "elements": "str"},
             "mac_address": {"type": "str"},
+            "driver_opts": {"type": "dict"},
             "gw_priority": {"type": "int"},
         },
     },

@@ -260,9 +260,17 @@ def test_dev_null_of_an_image_masks_nothing(host: Any) -> None:
     host.absent("c")
 
 
-@pytest.mark.parametrize("way", ["start", "exec"])
-def test_the_hosts_interpreter_cannot_be_written(host: Any, way: str) -> None:
-    """CVE-2019-5736: the image runs /proc/self/exe, which is the host's Python, and opens it for writing."""
+@pytest.mark.parametrize("way", ["start", "shared", "exec"])
+def test_the_hosts_interpreter_cannot_be_written(host: Any, way: str, tmp_path: Path) -> None:
+    """CVE-2019-5736: the image runs /proc/self/exe, which is the host's Python, and opens it for writing.
+
+    With a shared mount the container's process has left the mount namespace in which the interpreter is read-only.
+    """
+    volumes = _system()
+    if way == "shared":
+        subprocess.run(["mount", "--bind", tmp_path, tmp_path], check=True)
+        subprocess.run(["mount", "--make-shared", tmp_path], check=True)
+        volumes.append(f"{tmp_path}:/shared:rshared")
     python = os.path.realpath(sys.executable)
     before = hashlib.sha256(Path(python).read_bytes()).hexdigest()
     attack = "\n".join(
@@ -276,12 +284,12 @@ def test_the_hosts_interpreter_cannot_be_written(host: Any, way: str) -> None:
             "    print('refused', exc.errno, exe)",
         ]
     )
-    host.container(state="present", volumes=_system(), command="/attack" if way == "start" else "sleep 1000")
+    host.container(state="present", volumes=volumes, command="sleep 1000" if way == "exec" else "/attack")
     script = Path(host.paths.container(host.record().id, "upper"), "attack")
     script.write_text(attack)
     script.chmod(0o755)
     host.container()
-    if way == "start":
+    if way != "exec":
         output = _output_after_end(host)
     else:
         done = host.exec("c", "/attack")
@@ -290,6 +298,8 @@ def test_the_hosts_interpreter_cannot_be_written(host: Any, way: str) -> None:
     assert "refused 30" in output
     assert hashlib.sha256(Path(python).read_bytes()).hexdigest() == before
     host.absent("c")
+    if way == "shared":
+        subprocess.run(["umount", "--lazy", tmp_path], check=True)
 
 
 def _system() -> list[str]:

@@ -4,6 +4,10 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -152,3 +156,56 @@ def test_what_cannot_be_shared(host: Any, options: dict[str, Any], error: type[M
     with pytest.raises(error, match=text):
         host.container(**options)
     host.absent("up", "down")
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Iterator[Path]:
+    """A directory of the host that is a shared mount."""
+    where = tmp_path / "tree"
+    for name in ("in", "out", "again"):
+        (where / name).mkdir(parents=True)
+    subprocess.run(["mount", "--bind", where, where], check=True)
+    subprocess.run(["mount", "--make-shared", where], check=True)
+    yield where
+    subprocess.run(["umount", "--recursive", where], check=True)
+
+
+def _mounted(path: Path) -> bool:
+    return f" {path} " in Path("/proc/self/mountinfo").read_text()
+
+
+@pytest.mark.parametrize("option", ["volumes", "mounts"])
+def test_mounts_go_both_ways_where_they_are_shared(tree: Path, host: Any, option: str) -> None:
+    """Also after a restart by the container's monitor. Nothing else of the container's gets out."""
+    table = Path("/proc/self/mountinfo")
+    described = {"type": "bind", "source": str(tree), "target": "/tree", "propagation": "rshared"}
+    asked: dict[str, Any] = {"volumes": [f"{tree}:/tree:rshared"]} if option == "volumes" else {"mounts": [described]}
+    more = {"capabilities": ["SYS_ADMIN"], "security_opts": ["seccomp=unconfined"], "restart_policy": "always"}
+    host.container(**asked, **more, state="present")
+    before = len(table.read_text().splitlines())
+    host.container()
+    pinned = 1  # its network namespace
+    assert len(table.read_text().splitlines()) == before + pinned
+    assert host.exec("c", "mount", "-t", "tmpfs", "tmpfs", "/tree/out").rc == 0
+    assert _mounted(tree / "out")
+    subprocess.run(["mount", "-t", "tmpfs", "tmpfs", tree / "in"], check=True)
+    assert host.exec("c", "grep", "-q", "/tree/in ", "/proc/mounts").rc == 0
+    first = host.pid()
+    os.kill(first, signal.SIGKILL)
+    eventually(lambda: host.pid() not in (0, first))
+    assert host.exec("c", "mount", "-t", "tmpfs", "tmpfs", "/tree/again").rc == 0
+    assert _mounted(tree / "again")
+    assert len(table.read_text().splitlines()) == before + pinned + 3
+    assert not host.container(**asked).plan
+    host.absent("c")
+    for name in ("in", "out", "again"):
+        subprocess.run(["umount", tree / name], check=True)
+
+
+def test_what_is_not_on_a_shared_mount_cannot_be_shared(host: Any, tmp_path: Path) -> None:
+    with pytest.raises(NotFound, match=f"{tmp_path}, which is to be shared, is not on a shared mount"):
+        host.container(volumes=[f"{tmp_path}:/x:rshared"])
+    made = {"type": "bind", "source": str(tmp_path / "a/b"), "target": "/x", "propagation": "shared"}
+    with pytest.raises(NotFound, match="is not on a shared mount"):
+        host.container(mounts=[{**made, "create_mountpoint": True}])
+    assert not list(tmp_path.glob("a"))

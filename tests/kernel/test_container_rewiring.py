@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import re
 import socket
+import subprocess
 from typing import Any
 
 import pytest
@@ -18,7 +19,7 @@ from .waiting import eventually
 def inside(host: Any, name: str = "c") -> dict[str, str]:
     """Interfaces of the container and their addresses."""
     text = host.exec(name, "busybox", "ip", "-o", "-4", "addr").stdout.decode()
-    return dict(re.findall(r"\d+: (eth\d+) +inet ([0-9.]+)", text))
+    return dict(re.findall(r"\d+: (eth\d+|wan) +inet ([0-9.]+)", text))
 
 
 def default_route(host: Any) -> str:
@@ -84,6 +85,26 @@ def test_the_way_out(nets: Any) -> None:
     nets.container(networks=both[::-1])
     assert default_route(nets) == "eth1"
     assert not nets.container(networks=both[::-1]).plan
+
+
+def test_the_name_of_an_interface(nets: Any) -> None:
+    """Changed while the container runs, kept over a restart, found when it is gone, and given back."""
+    named = {"name": "one", "driver_opts": {"com.docker.network.endpoint.ifname": "wan"}}
+    nets.container(networks=[named, {"name": "two"}])
+    first = inside(nets)
+    assert sorted(first) == ["eth1", "wan"]
+    assert default_route(nets) == "wan"
+    nets.container(restart=True)
+    assert inside(nets) == first
+    assert not nets.container(networks=[named, {"name": "two"}]).plan
+    pid = nets.pid()
+    subprocess.run(["nsenter", "-t", str(pid), "-n", "ip", "link", "delete", "wan"], check=True)
+    assert "connect" in [step.name for step in nets.container().plan]
+    assert inside(nets) == first
+    changed = nets.container(networks=[{"name": "one"}, {"name": "two"}])
+    assert "interface: wan → eth" in " ".join(changed.plan.describe())
+    assert inside(nets) == {"eth0": first["wan"], "eth1": first["eth1"]}
+    assert nets.pid() == pid
 
 
 def test_a_hardware_address(nets: Any) -> None:

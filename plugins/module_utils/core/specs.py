@@ -178,7 +178,8 @@ class Ulimit:
 class Attachment:
     """A container's place in a network. `ipv4_address` empty: any free one; `mac_address` empty: made from it.
 
-    The default route leads into the network of the highest `gw_priority`; of several, the first.
+    The default route leads into the network of the highest `gw_priority`; of several, the first. `interface` is what it
+    is called in the container, empty for the next free of eth0, eth1, ….
     """
 
     name: str
@@ -186,6 +187,7 @@ class Attachment:
     aliases: tuple[str, ...] = ()
     mac_address: str = ""
     gw_priority: int = 0
+    interface: str = ""
 
 
 @dataclass(frozen=True, order=True)

@@ -16,7 +16,8 @@ from .options import table
 _FORM = "write it as source:/target, source:/target:ro or /target"
 _IGNORED = frozenset("rw z Z".split())
 _NO_COPY = frozenset(("nocopy", "volume-nocopy"))
-PROPAGATION = ("rprivate", "private", "rslave", "slave")
+SHARED = ("rshared", "shared")
+PROPAGATION = ("rprivate", "private", "rslave", "slave", *SHARED)
 # The fields of an entry of `mounts` that belong to one type alone.
 _ONLY = {
     "bind": ("propagation", "create_mountpoint"),
@@ -55,6 +56,8 @@ def _placed(option: str, text: str, source: str, target: str, read_only: bool, p
     place = _target(option, text, target)
     if source.startswith("/"):
         return Mount(place, os.path.normpath(source), read_only, "bind", propagation)
+    if propagation in SHARED:
+        raise BadInput(f"{option}: {text!r}: a volume cannot be {propagation}", hint="only a path of the host can")
     return Mount(place, check_name("volume", source), read_only, "volume", propagation)
 
 

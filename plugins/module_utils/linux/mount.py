@@ -243,7 +243,10 @@ def mount_id(fd: int) -> int:
 
 
 class MountEntry(NamedTuple):
-    """One line of mountinfo. `options` are the mount's own, `super_options` the file system's."""
+    """One line of mountinfo. `options` are the mount's own, `super_options` the file system's.
+
+    `peers` says with whom it shares later mounts: `shared:1 master:2`.
+    """
 
     mount_id: int
     root: str
@@ -252,6 +255,7 @@ class MountEntry(NamedTuple):
     fstype: str
     source: str
     super_options: str
+    peers: str = ""
 
 
 def mounts(path: str = "/proc/self/mountinfo") -> list[MountEntry]:
@@ -264,9 +268,21 @@ def _entry(line: str) -> MountEntry:
     left, _separator, right = line.partition(" - ")
     fields = left.split(" ")
     fstype, source, super_options = right.split(" ", 2)
-    return MountEntry(
-        int(fields[0]), _unescape(fields[3]), _unescape(fields[4]), fields[5], fstype, _unescape(source), super_options
-    )
+    root, target, source = (_unescape(text) for text in (fields[3], fields[4], source))
+    return MountEntry(int(fields[0]), root, target, fields[5], fstype, source, super_options, " ".join(fields[6:]))
+
+
+def is_shared(path: str) -> bool:
+    """Whether mounts below `path`, which need not exist yet, go out to others (mount_namespaces(7))."""
+    while not os.path.exists(path):
+        path = os.path.dirname(path)
+    fd = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    try:
+        number = mount_id(fd)
+    finally:
+        os.close(fd)
+    # In a chroot the table leaves out what is not below the root.
+    return any("shared:" in entry.peers for entry in mounts() if entry.mount_id == number)
 
 
 def _unescape(text: str) -> str:

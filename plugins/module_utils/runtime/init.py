@@ -33,7 +33,8 @@ class Child:
         self.last_capability = capabilities.last_capability()
         self.arguments = [os.fsencode(argument) for argument in bundle.process["args"]]
         # The parent may give the process other streams than its own (-1: the container's /dev/null), a socket that
-        # waits for the terminal, descriptors from 3 on that stay open, and a fifo to wait at once all is ready.
+        # waits for the terminal, descriptors from 3 on that stay open, a fifo to wait at once all is ready, and the
+        # host's mount namespace, when mounts are to go out to it and the parent is in another.
         self.stdio: tuple[int, int, int] | None = None
         self.console_fd = -1
         self.preserved = 0
@@ -47,6 +48,7 @@ class Child:
         self.null_fd = -1
         self.terminal_fd = -1
         self.users_fd = -1
+        self.host_fd = -1
         self.user = users.User(0, 0, (), "")
         self.environment: dict[bytes, bytes] = {}
         self.start_hooks: tuple[list[dict[str, Any]], bytes] = ([], b"")
@@ -58,6 +60,8 @@ class Child:
 
     def enter_namespaces(self) -> None:
         """Those of the pids and of the times are there already: the process was born into them."""
+        if self.host_fd >= 0:
+            rootfs.return_to_host(self.host_fd)
         new = 0
         for flag, path in self.bundle.namespaces():
             if flag & OF_CHILDREN:

@@ -21,7 +21,7 @@ from ..linux import libc
 from ..linux.cgroups.detect import Cgroup, Hierarchies, hierarchies, open_cgroup
 from ..linux.process import Process, exit_code, exit_status
 from . import bundle as bundles
-from . import confine, init, report, restart, spawn, state, streams
+from . import confine, init, report, restart, rootfs, spawn, state, streams
 from .bundle import (
     ANNOTATION_AFTERWARDS,
     ANNOTATION_EXIT,
@@ -45,8 +45,9 @@ LONGEST = 86400.0  # seconds; poll(2) counts milliseconds in an int
 class Monitor:
     """Start or adopt, watch and bury one container."""
 
-    def __init__(self, bundle: Bundle, filter_: Filter | None) -> None:
+    def __init__(self, bundle: Bundle, filter_: Filter | None, mounts: int) -> None:
         self.bundle = bundle
+        self.mounts = mounts
         self.filter = filter_
         self.groups: Hierarchies = hierarchies()
         self.cgroup: Cgroup = open_cgroup(bundle.cgroup_path, self.groups)
@@ -91,6 +92,7 @@ class Monitor:
 
     def _spawn(self) -> Report | None:
         child = init.Child(self.bundle, self.filter, self.groups, self.cgroup.join_files())
+        child.host_fd = self.mounts if rootfs.shares(self.bundle) else -1
         outlets = Outlets(self.bundle, child)
         birth = spawn.spawn(child)
         self.init_pid = birth.pid
@@ -307,7 +309,7 @@ def _main(bundle: Bundle, filter_: Filter | None, fds: list[int], *, adopt: bool
         for fd in (0, 1, 2):
             os.dup2(null, fd)
         report_fd, mounts, *held = confine.keep_only(fds)
-        monitor = Monitor(bundle, filter_)
+        monitor = Monitor(bundle, filter_, mounts)
         failed = monitor.adopt() if adopt else monitor.start()
         if failed:
             os.write(report_fd, "\0".join(map(str, failed)).encode("utf-8", "surrogateescape"))

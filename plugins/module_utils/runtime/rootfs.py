@@ -50,6 +50,17 @@ _ROOT_ERRORS = {
 _SAFE = MS_NOSUID | MS_NODEV | MS_NOEXEC
 
 
+def return_to_host(host_fd: int) -> None:
+    """Leave the launcher's mount namespace, whose mounts send nothing to the host, for the host's own, `host_fd`.
+
+    The interpreter stays read-only for us: it was executed through a mount of the namespace that we leave.
+    """
+    before = os.stat("/")
+    libc.setns(host_fd, libc.CLONE_NEWNS)
+    if not os.path.samestat(before, os.stat("/")):
+        raise StepError("a mount cannot be shared with the host from within a chroot; leave its propagation out", "/")
+
+
 def mount_root(bundle: Bundle, users_fd: int = -1) -> int:
     """Mount the root and return a descriptor of it.
 
@@ -57,7 +68,7 @@ def mount_root(bundle: Bundle, users_fd: int = -1) -> int:
     of the root itself may, which pivot_root(2) insists on.
     """
     path = os.path.realpath(bundle.root_path)
-    if _shares(bundle):
+    if shares(bundle):
         libc.mount(None, _mount_of(path), None, MS_PRIVATE)
     else:
         set_propagation(MS_SLAVE)
@@ -73,7 +84,8 @@ def mount_root(bundle: Bundle, users_fd: int = -1) -> int:
     return root_fd
 
 
-def _shares(bundle: Bundle) -> bool:
+def shares(bundle: Bundle) -> bool:
+    """Whether mounts are to go out to the host."""
     wanted = [parse_options(entry.get("options") or ()).propagation for entry in bundle.mounts]
     return any(propagation & MS_SHARED for propagation in (bundle.propagation, *wanted))
 

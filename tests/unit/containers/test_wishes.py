@@ -41,6 +41,7 @@ OF_THE_TASK = {
 }
 
 A = {"name": "a"}
+IFNAME = "com.docker.network.endpoint.ifname"
 RATE = [{"path": "/dev/sda", "rate": "1M"}]
 
 
@@ -106,6 +107,13 @@ NONSENSE: tuple[tuple[dict[str, Any], str], ...] = (
     ({"hostname": "a_b"}, "is not a host name"),
     ({"domainname": "-"}, "is not a host name"),
     ({"volumes": ["x"]}, "is not a mount"),
+    ({"volumes": ["data:/x:rshared"]}, "a volume cannot be rshared"),
+    ({"networks": [{**A, "driver_opts": {"com.docker.network.endpoint.sysctls": "x"}}]}, "is not known here"),
+    *(
+        ({"networks": [{**A, "driver_opts": {IFNAME: name}}]}, "cannot be the name of its interface")
+        for name in ("eth1", "lo", "a/b", "a b", "x" * 16, "1", "..")
+    ),
+    ({"networks": [{"name": n, "driver_opts": {IFNAME: "wan"}} for n in "ab"]}, "two interfaces are to be called wan"),
     ({"tmpfs": ["x"]}, "must be a path"),
     ({"shm_size": "-1"}, "is not a size"),
     ({"memory": "1K"}, "too little"),
@@ -203,6 +211,7 @@ def test_nonsense(options: dict[str, Any], text: str) -> None:
         ({"uts": "host", "domainname": "x"}, "domainname has no effect"),
         ({"ipc_mode": "host", "sysctls": {"kernel.shmmax": 1}}, "not the container's own"),
         ({"ipc_mode": "none", "shm_size": "1M"}, "shm_size has no effect"),
+        ({"userns_mode": "private", "volumes": ["/a:/a:rshared"]}, "a mount that is shared"),
         ({"userns_mode": "private", "privileged": True}, "all privileges"),
         ({"userns_mode": "private", "pid_mode": "host"}, "a namespace of the host"),
         ({"userns_mode": "private", "network_mode": "host"}, "a namespace of the host"),

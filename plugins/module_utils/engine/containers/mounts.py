@@ -11,7 +11,7 @@ from typing import Any
 from ...core.errors import BadInput
 from ...core.paths import Paths
 from ...core.specs import ContainerSpec, Mount, Secret
-from ...linux.mount import overlay_data
+from ...linux.mount import is_shared, overlay_data
 from ...runtime.bundle import IDMAPPED, WITHIN
 from . import firstborn
 from .namespaces import SHM_SIZE, shm
@@ -27,6 +27,7 @@ KERNEL_MOUNTS: tuple[tuple[str, str, list[str]], ...] = (
     ("/dev/mqueue", "mqueue", _SAFE),
     ("/dev/shm", "tmpfs", [*_SAFE, "mode=1777"]),
 )
+SHARED = ("shared", "rshared")
 MANAGED_FILES = ("hosts", "hostname", "resolv.conf")
 
 
@@ -127,6 +128,12 @@ def _bind(mount: Mount, paths: Paths) -> dict[str, Any]:
 
 def _tmpfs(mount: Mount) -> dict[str, Any]:
     return {"destination": mount.target, "type": "tmpfs", "source": "tmpfs", "options": [*_SAFE, *mount.options]}
+
+
+def unshared(asked: Iterable[Mount]) -> list[str]:
+    """One sentence for each mount that is to be shared with the host and cannot be."""
+    sources = [mount.source for mount in asked if mount.propagation in SHARED]
+    return [f"{path}, which is to be shared, is not on a shared mount" for path in sources if not is_shared(path)]
 
 
 def source(paths: Paths, mount: Mount) -> str:

@@ -20,6 +20,7 @@ from . import confinement, devices, firstborn, hosts, namespaces, secrets, vital
 from .bundle import cgroup_path, resources
 from .ending import last_run
 from .living import live_process, restarting
+from .mounts import unshared
 from .publishing import published
 from .record import ContainerRecord, behind, id_of, whole
 from .rewiring import routes
@@ -128,6 +129,7 @@ def _missing(paths: Paths, asked: ContainerSpec) -> list[str]:
         *(f"the bind source {path} does not exist" for path in binds if not os.path.exists(path)),
         *(f"the file {path} of a secret does not exist" for path in files if not os.path.isfile(path)),
         *(f"container {name} of volumes_from does not exist" for name in others if not id_of(paths, name)),
+        *unshared(asked.mounts),
         *devices.lacking(asked),
         *firstborn.lacking(asked),
         *confinement.lacking(asked),

@@ -16,16 +16,17 @@ from .record import ContainerRecord
 
 
 class Route(NamedTuple):
-    """How a network's default route is preferred: the lower metric wins (ip-route(8))."""
+    """How a network's default route is preferred, the lower metric wins (ip-route(8)), and what its interface is."""
 
     metric: int
     mac_address: str
+    interface: str = ""
 
 
 def routes(networks: Sequence[Attachment]) -> dict[str, Route]:
     """By `gw_priority`, the highest first, and where that is equal in the task's order."""
     ranked = sorted(networks, key=lambda entry: -entry.gw_priority)
-    return {entry.name: Route(metric, entry.mac_address) for metric, entry in enumerate(ranked)}
+    return {entry.name: Route(metric, entry.mac_address, entry.interface) for metric, entry in enumerate(ranked)}
 
 
 def changed(record: ContainerRecord, wanted: ContainerSpec) -> dict[str, str]:
@@ -46,6 +47,8 @@ def changed(record: ContainerRecord, wanted: ContainerSpec) -> dict[str, str]:
 def _other_route(before: Optional[Route], after: Route) -> str:
     if before and before.mac_address != after.mac_address:
         return f"mac_address: {before.mac_address or 'its own'} → {after.mac_address or 'its own'}"
+    if before and before.interface != after.interface:
+        return f"interface: {before.interface or 'eth'} → {after.interface or 'eth'}"
     return "its default route gets another rank"
 
 

@@ -51,13 +51,14 @@ netns_exists = netns.exists
 class Plug:
     """A container's place in a network: its address, the interface's number, the metric of its default route.
 
-    `mac` empty: made from the address.
+    `mac` empty: made from the address; `interface` empty: named by the number.
     """
 
     ip: str
     index: int
     metric: int = 0
     mac: str = ""
+    interface: str = ""
 
 
 def create_netns(path: str) -> None:
@@ -96,7 +97,7 @@ def _cable(record: NetworkRecord, container_id: str, plug: Plug) -> veth.Cable:
     spec = record.spec
     return veth.Cable(
         host=veth.host_name(container_id, record.name),
-        inside=f"eth{plug.index}",
+        inside=plug.interface or f"eth{plug.index}",
         bridge=record.bridge,
         ip=plug.ip,
         subnet=spec.subnet,
