@@ -634,3 +634,15 @@ def test_a_push_takes_no_login_elsewhere(host: Host, liar: Liar) -> None:
         assert len(there.sent) == 2
         assert all("authorization" not in headers for *_rest, headers in storage.asked)
         assert all("authorization" in headers for verb, _path, headers in liar.asked if verb == "PUT")
+
+
+def test_the_proxy_of_the_environment(host: Host, liar: Liar, monkeypatch: pytest.MonkeyPatch) -> None:
+    image(liar)
+    host.name = "registry.invalid:5000/web:1"
+    monkeypatch.setenv("http_proxy", f"http://{liar.where}")
+    monkeypatch.delenv("no_proxy", raising=False)
+    assert host.pull() == ["pull"]
+    assert all(path.startswith("http://registry.invalid:5000/v2/web/") for _verb, path, _headers in liar.asked)
+    monkeypatch.setenv("no_proxy", "registry.invalid")
+    with pytest.raises(RegistryFailed, match="not known here by its name"):
+        host.pull()
