@@ -128,7 +128,7 @@ def restore(blob: str, expected: str, work: Workspace, *, upper: bool, limits: L
     with ExitStack() as stack:
         handle = stack.enter_context(open(blob, "rb", buffering=0))
         inner = Tee(_bounded(expanded(handle, blob, stack), limits), None)
-        _unpack(inner, directory, upper, limits)
+        _unpack(inner, directory, upper, limits, known=True)
         libc.syncfs(handle.fileno())
     if inner.digest != expected:
         raise BadImage(f"a layer's content is {inner.digest}, not {expected}", hint="import the image again")
@@ -178,8 +178,8 @@ def _host_zstd(blob: str, stack: ExitStack) -> Readable:
     return program
 
 
-def _unpack(inner: Tee, directory: str, upper: bool, limits: Limits) -> int:
-    newest = unpack(TarStream(Buffered(inner), limits), directory, upper=upper, limits=limits)
+def _unpack(inner: Tee, directory: str, upper: bool, limits: Limits, *, known: bool = False) -> int:
+    newest = unpack(TarStream(Buffered(inner), limits, known=known), directory, upper=upper, limits=limits)
     drain(inner, limits.padding)
     return newest
 

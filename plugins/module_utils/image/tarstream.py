@@ -20,6 +20,7 @@ CHUNK = 2**20
 FILE, HARDLINK, SYMLINK, CHAR, BLOCK_DEVICE, DIRECTORY, FIFO = b"0", b"1", b"2", b"3", b"4", b"5", b"6"
 _FILES = (FILE, b"\0", b"7")
 _KINDS = (*_FILES, HARDLINK, SYMLINK, CHAR, BLOCK_DEVICE, DIRECTORY, FIFO)
+_CUT = "the archive is cut short: its end mark is missing"
 _XATTR = b"SCHILY.xattr."
 
 
@@ -63,9 +64,14 @@ class Entry:
 
 
 class TarStream:
-    """Iterate over the entries; read the content of the current one, if it is wanted, with `content`."""
+    """Iterate over the entries; read the content of the current one, if it is wanted, with `content`.
 
-    def __init__(self, source: Readable, limits: Limits = DEFAULTS) -> None:
+    `known`: the digest of the archive is known from elsewhere, and compared. Then it may also end behind its last
+    file, without padding and end mark, as some tools write it; otherwise that is the sign of one that was cut short.
+    """
+
+    def __init__(self, source: Readable, limits: Limits = DEFAULTS, *, known: bool = False) -> None:
+        self._known = known
         self._source = source
         self._limits = limits
         self._left = 0  # bytes of the current payload not yet read
@@ -74,7 +80,7 @@ class TarStream:
         self._total = 0
 
     def __iter__(self) -> Iterator[Entry]:
-        """The entries up to the end mark, two blocks of zeros; an archive without it was cut short."""
+        """The entries up to the end mark, two blocks of zeros."""
         while True:
             block = self._next_block()
             if block == ZEROS:
@@ -95,16 +101,27 @@ class TarStream:
     def _next_block(self) -> bytes:
         for _data in self.content():
             pass
-        self._exactly(self._padding)
-        self._padding = 0
-        return self._exactly(BLOCK)
+        padding, self._padding = self._padding, 0
+        data = self._up_to(padding + BLOCK)
+        if self._known and len(data) <= padding:
+            return ZEROS
+        if len(data) < padding + BLOCK:
+            raise BadImage(_CUT)
+        return data[padding:]
 
     def _exactly(self, size: int) -> bytes:
+        data = self._up_to(size)
+        if len(data) < size:
+            raise BadImage(_CUT)
+        return data
+
+    def _up_to(self, size: int) -> bytes:
+        """So much, or all that is left."""
         parts: list[bytes] = []
         while size:
             data = self._source.read(size)
             if not data:
-                raise BadImage("the archive is cut short: its end mark is missing")
+                break
             parts.append(data)
             size -= len(data)
         return parts[0] if len(parts) == 1 else b"".join(parts)

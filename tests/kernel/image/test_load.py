@@ -182,6 +182,25 @@ def test_links_of_older_dockers(host: Host, tmp_path: Path) -> None:
     assert [name for name, _mode, _data in host.content()] == ["a", "b", "a"]
 
 
+@pytest.mark.parametrize("left", [0, 512])
+def test_layers_without_an_end_mark(host: Host, tmp_path: Path, left: int) -> None:
+    whole = archive(member("a", data=b"x" * 512), member("b/", b"5"))
+    assert host.actions(load_path=Saved(whole[: left - 1024]).write(tmp_path / "x.tar")) == ["load"]
+    assert [name for name, _mode, _data in host.content()] == ["a", "b"]
+    for cut in (600, 512 + 1024 - 1, len(whole) - 1030):
+        saved = Saved(whole[:cut])
+        with pytest.raises(BadImage):
+            host.image("cut:1", load_path=saved.write(tmp_path / "x.tar"))
+
+
+def test_what_umoci_inserts(host: Host, layout: Path, tmp_path: Path) -> None:
+    mine = tmp_path / "layout"
+    shutil.copytree(layout, mine)
+    subprocess.run(["umoci", "insert", "--image", f"{mine}:1", "/bin/busybox", "/added"], check=True)
+    assert host.actions(load_path=str(mine)) == ["load"]
+    assert "added" in [name for name, _mode, _data in host.content()]
+
+
 def test_names_in_a_saved_archive(host: Host, tmp_path: Path) -> None:
     saved = Saved()
     second = {**saved.entry, "RepoTags": ["docker.io/library/other:2", "../../x", "x:y:z"]}

@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -235,6 +236,28 @@ def test_round_trip(host: Host, registry: str, tmp_path: Path) -> None:
     host.image("trip/web:2", load_path=str(tmp_path / "b.tar"))
     first, last = host.find(name), host.find("trip/web:2")
     assert (first.id, first.diff_ids) == (last.id, last.diff_ids)
+
+
+UNCHANGED = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from ansible_collections.mini.containers.plugins.module_utils.core.paths import Paths
+from ansible_collections.mini.containers.plugins.module_utils.engine.images.converge import ensure
+from ansible_collections.mini.containers.plugins.module_utils.glue.image import connection, image_spec
+wanted = image_spec({"name": sys.argv[4], "pull": "missing"})
+outcome = ensure(Paths(sys.argv[2], sys.argv[3]), wanted, connect=connection({}, wanted.reference))
+unneeded = {"http", "ssl", "socket", "concurrent", "tarfile", "ansible"}
+print(len(outcome.plan.steps), *sorted(unneeded & set(sys.modules)))
+"""
+
+
+def test_nothing_of_http_is_loaded_when_nothing_is_asked(host: Host, registry: str) -> None:
+    name = f"{registry}/team/web:1"
+    host.image(name)
+    root = next(path for path in sys.path if os.path.isdir(os.path.join(path, "ansible_collections", "mini")))
+    command = [sys.executable, "-I", "-c", UNCHANGED, root, host.paths.state_root, host.paths.run_root, name]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert done.stdout.split() == ["0"]
 
 
 @pytest.fixture(scope="module")

@@ -329,6 +329,27 @@ def test_a_trickle_is_as_good_as_silence(host: Host, liar: Liar) -> None:
     assert host.kept() == []
 
 
+@pytest.mark.parametrize("which", ["manifest", "configuration"])
+def test_documents_that_break_off(host: Host, liar: Liar, which: str) -> None:
+    manifest = image(liar)
+    digest = liar.tags["1"] if which == "manifest" else manifest["config"]["digest"]
+    raw, times = liar.blobs[digest], iter(range(2))
+
+    def cut(request: BaseHTTPRequestHandler) -> bool:
+        return next(times, None) is not None and send(request, 200, raw[:50], {"Content-Length": str(len(raw))})
+
+    liar.lies[digest] = cut
+    assert host.pull() == ["pull"]
+    assert len(host.pauses) == 2
+    image(liar, layer(b"new"))
+    times = iter(range(100))
+    liar.lies = {liar.tags["1"]: lambda request: send(request, 200, b"{", {"Content-Length": "2"})}
+    before = host.kept()
+    with pytest.raises(RegistryFailed, match="breaks off again and again in manifests/"):
+        host.pull()
+    assert host.kept() == before
+
+
 def test_nobody_there(host: Host, liar: Liar) -> None:
     host.name = "127.0.0.1:1/web:1"
     with pytest.raises(RegistryFailed, match="after 5 attempts: .*refused"):
@@ -613,3 +634,15 @@ def test_a_push_takes_no_login_elsewhere(host: Host, liar: Liar) -> None:
         assert len(there.sent) == 2
         assert all("authorization" not in headers for *_rest, headers in storage.asked)
         assert all("authorization" in headers for verb, _path, headers in liar.asked if verb == "PUT")
+
+
+def test_the_proxy_of_the_environment(host: Host, liar: Liar, monkeypatch: pytest.MonkeyPatch) -> None:
+    image(liar)
+    host.name = "registry.invalid:5000/web:1"
+    monkeypatch.setenv("http_proxy", f"http://{liar.where}")
+    monkeypatch.delenv("no_proxy", raising=False)
+    assert host.pull() == ["pull"]
+    assert all(path.startswith("http://registry.invalid:5000/v2/web/") for _verb, path, _headers in liar.asked)
+    monkeypatch.setenv("no_proxy", "registry.invalid")
+    with pytest.raises(RegistryFailed, match="not known here by its name"):
+        host.pull()

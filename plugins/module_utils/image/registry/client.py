@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 import threading
+from collections.abc import Mapping
 
 from ...core.errors import BadImage, NotFound
 from .. import media
@@ -15,7 +16,6 @@ from ..store import ImageStore, StoredImage
 from .download import Download
 from .push import Push
 from .session import Session
-from .transport import Reply, read_all
 
 _ACCEPT = {"accept": ", ".join(media.ACCEPTED)}
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}\Z")
@@ -44,16 +44,11 @@ class Registry:
 
     def root(self, version: str) -> Root:
         """The index or manifest that a tag or a digest stands for."""
-        reply = self._session.ask("GET", f"manifests/{version}", _ACCEPT)
-        try:
-            raw = read_all(reply, MAX_DOCUMENT, f"the manifest of {self.where}")
-        finally:
-            reply.close()
-        digest = sha256(raw)
-        stated = reply.headers.get("docker-content-digest", "")
+        said, raw = self._session.document(f"manifests/{version}", _ACCEPT, MAX_DOCUMENT, self._patience)
+        digest, stated = sha256(raw), said.get("docker-content-digest", "")
         if digest != (version if _DIGEST.match(version) else stated or digest):
             raise BadImage(f"{self.where.server} sent {digest} for the manifest {stated or version}")
-        return Root(Descriptor(_media_type(reply), digest, len(raw)), raw)
+        return Root(Descriptor(_media_type(said), digest, len(raw)), raw)
 
     def document(self, descriptor: Descriptor) -> bytes:
         """A manifest or a configuration."""
@@ -61,11 +56,8 @@ class Registry:
             raise BadImage(f"the document {descriptor.digest} would have {descriptor.size} bytes, more than is taken")
         manifest = media.as_oci(descriptor.media_type) in (media.INDEX, media.MANIFEST)
         kind, headers = ("manifests", _ACCEPT) if manifest else ("blobs", {})
-        reply = self._session.ask("GET", f"{kind}/{descriptor.digest}", headers)
-        try:
-            raw = read_all(reply, descriptor.size, f"the document {descriptor.digest}")
-        finally:
-            reply.close()
+        path = f"{kind}/{descriptor.digest}"
+        _said, raw = self._session.document(path, headers, descriptor.size, self._patience)
         if sha256(raw) != descriptor.digest:
             raise BadImage(f"{self.where.server} sent {sha256(raw)} for {descriptor.digest}")
         return raw
@@ -86,7 +78,7 @@ class Registry:
         Download(self._session, descriptor, stop, self._patience).into(path)
 
 
-def _media_type(reply: Reply) -> str:
+def _media_type(said: Mapping[str, str]) -> str:
     """The type by which a document came, when that is one of documents; some servers know no better than JSON."""
-    stated = reply.headers.get("content-type", "").partition(";")[0].strip()
+    stated = said.get("content-type", "").partition(";")[0].strip()
     return stated if stated.startswith("application/vnd.") else ""

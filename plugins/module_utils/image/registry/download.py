@@ -6,18 +6,16 @@ from __future__ import annotations
 import hashlib
 import re
 import threading
-import time
 from typing import BinaryIO
 
 from ...core.errors import BadImage, RegistryFailed
 from ..manifest import Descriptor
 from .session import ATTEMPTS, Session, backoff
-from .transport import Lost, Reply
+from .transport import Lost, Pace, Reply
 
 _PIECE = 2**18
 _PROGRESS = 2**20  # so much further, and failures are counted anew
 _RANGE = re.compile(r"bytes (\d{1,19})-")
-_SLOW = 1024  # bytes a second; a registry that is slower, and goes on, is as good as silent
 
 
 class Download:
@@ -88,24 +86,19 @@ class Download:
             self._too_long()
 
     def _copy(self, reply: Reply, file: BinaryIO) -> None:
-        since, received = time.monotonic(), 0
+        pace = Pace(self._patience)
         while True:
             data = reply.read(_PIECE)
             if not data:
                 return
             self._done += len(data)
-            received += len(data)
             if self._done > self._blob.size:
                 self._too_long()
             self._hash.update(data)
             _write(file, data)
             if self._stop.is_set():
                 raise RegistryFailed(f"{self._blob.digest} is not needed any more")
-            now = time.monotonic()
-            if now - since > self._patience:
-                if received < _SLOW * self._patience:
-                    raise Lost(f"it sends less than {_SLOW} bytes a second")
-                since, received = now, 0
+            pace.count(len(data))
 
     def _too_long(self) -> None:
         raise BadImage(

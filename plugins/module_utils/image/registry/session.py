@@ -87,6 +87,23 @@ class Session:
             hint=f"see whether this host reaches {self.where.server}; its proxy is set by the task's environment",
         )
 
+    def document(
+        self, path: str, headers: Mapping[str, str], limit: int, patience: float
+    ) -> tuple[Mapping[str, str], bytes]:
+        """A small answer: what it says of itself, and what it is. One that breaks off is asked for again."""
+        reason = ""
+        for attempt in range(ATTEMPTS):
+            if attempt:
+                self.pause(backoff(attempt))
+            reply = self.ask("GET", path, headers)
+            try:
+                return reply.headers, read_all(reply, limit, f"what {self.where.server} sends as {path}", patience)
+            except Lost as exc:
+                reason = str(exc)
+            finally:
+                reply.close()
+        raise RegistryFailed(f"{self.where.server} breaks off again and again in {path}: {reason}")
+
     def elsewhere(self, reply: Reply) -> str:
         """Where the registry wants the next request of a dialogue to go."""
         return self._target(self._base, reply)
