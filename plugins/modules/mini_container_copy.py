@@ -100,7 +100,9 @@ attributes:
     description: Can run in C(check_mode) and say what would be changed, without changing anything.
     support: full
   diff_mode:
-    description: Shows the plan, one line for each file with its reason, and of a single file both contents.
+    description:
+      - Shows the plan, one line for each file with its reason, and of a single file both contents.
+      - Where O(content) is given neither is shown, since the one before it may be a secret as well.
     support: full
 seealso:
   - module: mini.containers.mini_container

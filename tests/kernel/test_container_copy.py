@@ -151,13 +151,18 @@ def test_a_content(box: Any) -> None:
 
 
 def test_the_diff_is_both_contents(box: Any, tmp_path: Path) -> None:
-    def shown(content: str) -> dict[str, Any]:
-        spec = copy_spec({"container": "c", "content": content, "container_path": "/tmp/x"})
+    def shown(text: str, **options: str) -> dict[str, Any]:
+        (tmp_path / "source").write_text(text)
+        origin = options or {"src": str(tmp_path / "source")}
+        spec = copy_spec({"container": "c", "container_path": "/tmp/x", **origin})
         return diff(copy(box.paths, spec, check=True, diff=True))
 
     assert shown("new") == {"before": "", "after": "new", "before_header": "/tmp/x", "after_header": "/tmp/x"}
     transfer(box, content="old", container_path="/tmp/x")
     assert (shown("new")["before"], shown("new")["after"]) == ("old", "new")
+    assert shown("", content="new") == {}
+    (tmp_path / "source").write_text("old")
+    transfer(box, src=f"{tmp_path}/source", container_path="/tmp/x")
     assert shown("old") == {}
     assert shown("a\0b")["src_binary"] == 1
     assert shown("x" * 200_000)["src_larger"] == 102400

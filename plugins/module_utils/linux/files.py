@@ -9,6 +9,7 @@ import fcntl
 import os
 import time
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from ..core.errors import Busy
 from . import libc
@@ -165,8 +166,9 @@ def make_dirs_in_root(root_fd: int, path: str, mode: int = 0o755) -> int:
 def remove_tree(path: str) -> None:
     """Remove a directory and all below it: any depth, no link followed, nothing to do if it is not there.
 
-    One descriptor at a time, so that neither recursion nor the limit of open files bounds the depth. A mount point
-    below refuses to go (EBUSY), which is what protects a volume from a forgotten bind mount.
+    One descriptor at a time, so that neither recursion nor the limit of open files bounds the depth. What is mounted
+    below is not entered (EBUSY), which is what protects its content, and a directory that somebody moves away meanwhile
+    ends the work (EAGAIN): its `..` leads elsewhere.
     """
     flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
@@ -176,29 +178,57 @@ def remove_tree(path: str) -> None:
     except NotADirectoryError:
         os.unlink(path)
         return
-    trail: list[tuple[str, list[str]]] = []  # each directory on the way down, and its siblings that are still to go
+    trail: list[_Level] = []
     try:
         left = _unlink_files(current)
         while left or trail:
             if left:
                 name = left.pop()
-                current = _step(current, name, flags)
-                trail.append((name, left))
+                trail.append(_Level(name, left, _identity(current)))
+                current = _down(current, name, path)
                 left = _unlink_files(current)
             else:
-                name, left = trail.pop()
-                current = _step(current, "..", flags)
+                name, left, parent = trail.pop()
+                current = _up(current, parent, path)
                 os.rmdir(name, dir_fd=current)
     finally:
         os.close(current)
     os.rmdir(path)
 
 
-def _step(directory: int, name: str, flags: int) -> int:
-    """From one open directory to another."""
-    following = os.open(name, flags, dir_fd=directory)
+class _Level(NamedTuple):
+    """A directory on the way down: its name, its siblings that are still to go, and what it was found in."""
+
+    name: str
+    left: list[str]
+    parent: tuple[int, int]
+
+
+def _identity(fd: int) -> tuple[int, int]:
+    found = os.fstat(fd)
+    return found.st_dev, found.st_ino
+
+
+def _down(directory: int, name: str, path: str) -> int:
+    """From a directory to one in it."""
+    try:
+        following = libc.openat2(directory, name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, libc.RESOLVE_NO_XDEV)
+    except OSError as exc:
+        if exc.errno == errno.EXDEV:
+            raise OSError(errno.EBUSY, "something is mounted below", path) from exc
+        raise
     os.close(directory)
     return following
+
+
+def _up(directory: int, parent: tuple[int, int], path: str) -> int:
+    """From a directory to the one that it was found in."""
+    above = os.open("..", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=directory)
+    if _identity(above) != parent:
+        os.close(above)
+        raise OSError(errno.EAGAIN, "somebody moves directories in it", path)
+    os.close(directory)
+    return above
 
 
 def _unlink_files(directory: int) -> list[str]:

@@ -13,7 +13,8 @@ def signal_number(text: str) -> int:
     if not text:
         return signal.SIGTERM
     name = text.upper() if text.upper().startswith("SIG") else f"SIG{text.upper()}"
-    number = int(text) if text.isascii() and text.isdigit() else getattr(signal, name, None)
+    is_number = text.isascii() and text.isdigit() and len(text) < 4
+    number = int(text) if is_number else getattr(signal, name, None)
     if not isinstance(number, int) or not 0 < number < signal.NSIG:
-        raise BadInput(f"there is no signal {text!r}", hint="give a name such as SIGTERM, or a number")
+        raise BadInput(f"there is no signal {text[:40]!r}", hint="give a name such as SIGTERM, or a number")
     return int(number)

@@ -64,11 +64,9 @@ def open_stdio(given: tuple[int, int, int] | None, user: User, first_id: int = 0
     The host's /dev/null becomes the container's, which alone its program could open again; all others the user's own.
     `first_id` is who the host takes the container's root for.
     """
-    null = os.open("/dev/null", os.O_RDWR)
-    null_device = os.makedev(1, 3)
+    null = _open_null()
     for number, fd in enumerate(given or (0, 1, 2)):
-        found = os.fstat(fd) if fd >= 0 else None
-        if found is None or (stat.S_ISCHR(found.st_mode) and found.st_rdev == null_device):
+        if fd < 0 or _is_null(fd):
             os.dup2(null, number)
             continue
         os.dup2(fd, number)
@@ -76,6 +74,20 @@ def open_stdio(given: tuple[int, int, int] | None, user: User, first_id: int = 0
         with contextlib.suppress(OSError):
             os.fchown(number, first_id + user.uid, first_id + user.gid)
     os.close(null)
+
+
+def _open_null() -> int:
+    """The container's /dev/null, checked: a link to /proc/self/fd/N there would be one of our descriptors for good."""
+    fd = os.open("/dev/null", os.O_RDWR | os.O_NOFOLLOW | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not _is_null(fd):
+        raise StepError("the container's /dev/null is not the null device", "/dev/null")
+    os.set_blocking(fd, True)
+    return fd
+
+
+def _is_null(fd: int) -> bool:
+    found = os.fstat(fd)
+    return stat.S_ISCHR(found.st_mode) and found.st_rdev == os.makedev(1, 3)
 
 
 def set_rlimits(process: dict[str, Any]) -> None:

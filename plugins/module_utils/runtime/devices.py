@@ -8,11 +8,13 @@ descriptor of the tmpfs just mounted, so nothing in an image can lead the nodes 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import stat
 from typing import Any, NamedTuple
 
 from ..linux.files import make_dirs_in_root
+from ..linux.mount import fd_path
 from .report import StepError
 
 
@@ -63,21 +65,29 @@ def make(root_fd: int, device: dict[str, Any]) -> None:
         return  # the container's own, a link to that of its devpts
     parent = make_dirs_in_root(root_fd, directory)
     mode = KINDS[device["type"]] | device.get("fileMode", 0o666) & 0o7777
+    owner = device.get("uid", 0), device.get("gid", 0)
     try:
-        _make(parent, name, mode, os.makedev(device.get("major", 0), device.get("minor", 0)))
-        os.chown(name, device.get("uid", 0), device.get("gid", 0), dir_fd=parent, follow_symlinks=False)
+        _make(parent, name, mode, os.makedev(device.get("major", 0), device.get("minor", 0)), owner)
     except OSError as exc:
         raise StepError(f"cannot make the device {device['path']}: {exc.strerror}", device["path"]) from exc
     finally:
         os.close(parent)
 
 
-def _make(directory: int, name: str, mode: int, number: int) -> None:
-    try:
+def _make(directory: int, name: str, mode: int, number: int, owner: tuple[int, int] | None = None) -> None:
+    """Make a node, or take one that is there. A container that shares the directory may swap it for a link meanwhile,
+    so what is changed is what was looked at (chmod(2) follows links, and that of another's would lead to the host).
+    """
+    with contextlib.suppress(FileExistsError):
         os.mknod(name, mode, number, dir_fd=directory)
-    except FileExistsError:
-        found = os.stat(name, dir_fd=directory, follow_symlinks=False)
+    node = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
+    try:
+        found = os.fstat(node)
         if (stat.S_IFMT(found.st_mode), found.st_rdev) != (stat.S_IFMT(mode), number):
-            raise
-    # mknod(2) is subject to the umask, and chmod has no such exception.
-    os.chmod(name, stat.S_IMODE(mode), dir_fd=directory)
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), name)
+        # mknod(2) is subject to the umask, and chmod has no such exception.
+        os.chmod(fd_path(node), stat.S_IMODE(mode))
+        if owner:
+            os.chown(fd_path(node), *owner)
+    finally:
+        os.close(node)

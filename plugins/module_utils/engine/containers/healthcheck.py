@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any, Optional
 
 from ...core.specs import ContainerSpec, Healthcheck, ImageConfig
@@ -11,6 +12,7 @@ from ...runtime.health import Check
 
 SHELL = ("/bin/sh", "-c")
 SECOND = 10**9
+PAUSES = ("interval", "start_interval")
 # What Docker's daemon takes when neither the task nor the image says (moby: daemon/health.go).
 DEFAULTS = Healthcheck(interval=30 * SECOND, timeout=30 * SECOND, start_period=0, start_interval=5 * SECOND, retries=3)
 
@@ -24,9 +26,16 @@ def effective(spec: ContainerSpec, image: ImageConfig) -> Optional[Healthcheck]:
 
 def combined(spec: ContainerSpec, image: ImageConfig) -> Optional[Healthcheck]:
     """The task's, completed by the image's."""
-    if spec.healthcheck and image.healthcheck:
-        return _over(spec.healthcheck, image.healthcheck)
-    return spec.healthcheck or image.healthcheck
+    of_image = _unhurried(image.healthcheck) if image.healthcheck else None
+    if spec.healthcheck and of_image:
+        return _over(spec.healthcheck, of_image)
+    return spec.healthcheck or of_image
+
+
+def _unhurried(found: Healthcheck) -> Healthcheck:
+    """The same, its probes a second apart: an image may not keep the monitor busy, whose time no limit counts."""
+    times = {name: max(getattr(found, name), SECOND) for name in PAUSES if getattr(found, name)}
+    return replace(found, **times)
 
 
 def _over(upper: Healthcheck, lower: Healthcheck) -> Healthcheck:

@@ -15,7 +15,6 @@ from typing import Optional
 
 from ...core.errors import MiniError
 from ...core.paths import Paths
-from ...linux.files import read_text
 from ...network import hosts as text
 from ..networks import attach
 from .bundle import hostname
@@ -104,8 +103,17 @@ def stale(paths: Paths, record: ContainerRecord) -> list[str]:
     """The files that are not as wanted. Only `hosts` is ours for good: a container may write the others."""
     if joined(record.spec).get("net"):
         return []
-    path = paths.container(record.id, "hosts")
-    return [] if read_text(path, default="") == content(paths, record)["hosts"].strip() else ["hosts"]
+    wanted = content(paths, record)["hosts"].encode()
+    return [] if _beginning(paths.container(record.id, "hosts"), len(wanted) + 1) == wanted else ["hosts"]
+
+
+def _beginning(path: str, size: int) -> bytes:
+    """No more of it than we need: the container may have made the file as large as it likes."""
+    try:
+        with open(path, "rb") as handle:
+            return handle.read(size)
+    except FileNotFoundError:
+        return b""
 
 
 def tell_peers(paths: Paths, networks: Iterable[str], but: str = "") -> None:

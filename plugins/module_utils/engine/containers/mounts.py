@@ -121,7 +121,9 @@ def _kernel(spec: ContainerSpec, target: str, kind: str, options: list[str]) -> 
 
 
 def _bind(mount: Mount, paths: Paths) -> dict[str, Any]:
+    """A volume begins with what the image has: its device nodes are as inert there as in the root."""
     options = ["rbind", mount.propagation, "rro" if mount.read_only else "rw"]
+    options += ["nodev"] if mount.kind == "volume" else []
     found = {"destination": mount.target, "type": "bind", "source": source(paths, mount), "options": options}
     return {**found, WITHIN: paths.volume_data(mount.source)} if mount.subpath else found
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from ...core.specs import ContainerSpec, ImageConfig, PublishedPort
+from ...network.ports import parse_exposed
 from .record import ContainerRecord
 
 
@@ -19,14 +20,14 @@ def wanted(spec: ContainerSpec, image: ImageConfig) -> tuple[PublishedPort, ...]
     if not spec.publish_all_ports:
         return spec.ports
     listed = {(port.container_port, port.protocol) for port in spec.ports}
-    exposed = [_exposed(text) for text in sorted({*spec.exposed_ports, *image.exposed_ports})]
+    exposed = [_exposed(text) for text in parse_exposed({*spec.exposed_ports, *image.exposed_ports})]
     more = [PublishedPort(0, *port) for port in exposed if port not in listed and port[1] in ("tcp", "udp")]
     return tuple(sorted((*spec.ports, *more)))
 
 
 def _exposed(text: str) -> tuple[int, str]:
     port, _slash, protocol = text.partition("/")
-    return int(port), protocol or "tcp"
+    return int(port), protocol
 
 
 def assigned(ports: tuple[PublishedPort, ...], chosen: Mapping[str, int]) -> tuple[PublishedPort, ...]:

@@ -8,7 +8,7 @@ import os
 import signal
 from typing import Any
 
-from ...core.errors import StepFailed
+from ...core.errors import BadInput, StepFailed
 from ...core.paths import Paths
 from ...linux.cgroups.detect import open_cgroup
 from ...linux.cgroups.monitors import monitors
@@ -33,14 +33,20 @@ def end(paths: Paths, record: ContainerRecord, *, kill: bool, kill_signal: str =
     init = live_process(found)
     pidfd = init.open() if init else None
     if init is not None:
-        asked = kill_signal or record.spec.stop_signal or record.image_config.stop_signal
-        number = signal_number(asked)
+        number = _signal(kill_signal or record.spec.stop_signal, record.image_config.stop_signal)
         _thaw(record.id, record.spec.cgroup_parent)
         if (kill and not kill_signal) or not (init.signal(number) and init.wait(record.spec.stop_timeout)):
             _kill(init, record.name)
     _wait_for_monitor(found)
     if init is not None and pidfd is not None:
         _write_down(paths, record.id, init, pidfd)
+
+
+def _signal(asked: str, of_image: str) -> int:
+    """The signal that asks it to end. An image that names one which does not exist names none, as in Docker."""
+    with contextlib.suppress(BadInput):
+        return signal_number(asked or of_image)
+    return signal_number(asked)
 
 
 def kill_all(paths: Paths, container_id: str, cgroup_parent: str = "") -> None:

@@ -121,8 +121,11 @@ def _user(record: ContainerRecord, root: int) -> tuple[int, int]:
 
 
 def _contents(source: Union[Tree, Content], target: Place, steps: Plan) -> tuple[Optional[bytes], Optional[bytes]]:
-    """Of a file that is made or replaced, the old and the new content."""
-    if source.is_directory or not steps or steps.steps[0].name == "set-attributes":
+    """Of a file that is made or replaced, the old and the new content.
+
+    One that comes with the task is no_log, and that before it was as secret.
+    """
+    if isinstance(source, Content) or source.is_directory or not steps or steps.steps[0].name == "set-attributes":
         return None, None
     member = steps.steps[0].detail["member"]
     if member.link:
