@@ -7,6 +7,7 @@ by their digest, and started from there as `python3 -I <directory>/__main__.py`.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 from typing import NamedTuple
@@ -16,10 +17,14 @@ from ..linux.files import make_private_dir, remove_tree, sync_tree
 
 _PACKAGE = "mini_runtime"
 # Started by its path and not by its directory's, a program is spared what `runpy` imports.
+# What stands in for the standard library leans on inner parts of CPython: newer ones than are tested do without it.
 _START = """\
 import sys
 
-sys.path.insert(0, __file__.rpartition("/")[0])
+directory = __file__.rpartition("/")[0]
+sys.path.insert(0, directory)
+if {stand_ins!r} and sys.implementation.name == "cpython" and sys.version_info < (3, 14):
+    sys.path.insert(0, f"{{directory}}/{package}/{stand_ins}")
 from {package}.{module} import main
 
 main()
@@ -28,28 +33,35 @@ _MODULE_UTILS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
 class Program(NamedTuple):
-    """`files` are relative to `module_utils`; `entry` is the one among them whose `main` is called."""
+    """`files` are relative to `module_utils`; `entry` is the one among them whose `main` is called.
+
+    Modules in the directory `stand_ins` are imported in place of those of the standard library.
+    """
 
     entry: str
     files: tuple[str, ...]
+    stand_ins: str = ""
 
 
 def installed(paths: Paths, program: Program) -> str:
     """The directory of this version of the program, written when it is not there yet."""
-    sources = {name: _source(name) for name in program.files}
-    directory = os.path.join(paths.runtimes, _digest(program, sources))
+    directory = os.path.join(paths.runtimes, version(program))
     if not os.path.isdir(directory):
-        _install(directory, program, sources)
+        _install(directory, _files(program))
     return directory
 
 
+@functools.cache
 def version(program: Program) -> str:
-    """The name of the directory of this version."""
-    return _digest(program, {name: _source(name) for name in program.files})
+    """The name of the directory of this version. Our files do not change while we run: they are read once."""
+    return hashlib.sha256(b"\0".join(_files(program).values())).hexdigest()[:16]
 
 
-def _digest(program: Program, sources: dict[str, bytes]) -> str:
-    return hashlib.sha256(b"\0".join([program.entry.encode(), *sources.values()])).hexdigest()[:16]
+def _files(program: Program) -> dict[str, bytes]:
+    """What the directory holds."""
+    module = program.entry[: -len(".py")].replace("/", ".")
+    start = _START.format(package=_PACKAGE, module=module, stand_ins=program.stand_ins)
+    return {"__main__.py": start.encode(), **{f"{_PACKAGE}/{name}": _source(name) for name in program.files}}
 
 
 def _source(name: str) -> bytes:
@@ -59,13 +71,11 @@ def _source(name: str) -> bytes:
     return data
 
 
-def _install(directory: str, program: Program, sources: dict[str, bytes]) -> None:
+def _install(directory: str, files: dict[str, bytes]) -> None:
     """Write the files beside their place and rename: a directory of that name is always whole."""
     temporary = f"{directory}.{os.getpid()}.tmp"
-    module = program.entry[: -len(".py")].replace("/", ".")
-    start = _START.format(package=_PACKAGE, module=module)
-    for name, data in {**sources, "../__main__.py": start.encode()}.items():
-        path = os.path.normpath(os.path.join(temporary, _PACKAGE, name))
+    for name, data in files.items():
+        path = os.path.join(temporary, name)
         make_private_dir(os.path.dirname(path))
         with open(path, "wb") as handle:
             handle.write(data)

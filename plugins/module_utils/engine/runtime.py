@@ -17,10 +17,10 @@ from typing import IO, Any, NamedTuple, Optional, cast
 from ..core.errors import MiniError, StepFailed
 from ..core.paths import Paths
 from ..linux.seal import seal
-from ..runtime.files import FILES
+from ..runtime.files import FILES, STAND_INS
 from . import program
 
-_PROGRAM = program.Program("runtime/main.py", FILES)
+_PROGRAM = program.Program("runtime/main.py", FILES, STAND_INS)
 _STANDARD = 3  # the first descriptor that is none of the standard streams
 _PIPE = 2**20  # no pipe of an ordinary process holds more: fs.pipe-max-size, pipe(7)
 

@@ -35,6 +35,11 @@ FILES = (
     "runtime/health.py",
     "runtime/hooks.py",
     "runtime/init.py",
+    "runtime/lean/collections.py",
+    "runtime/lean/contextlib.py",
+    "runtime/lean/json.py",
+    "runtime/lean/signal.py",
+    "runtime/lean/typing.py",
     "runtime/log.py",
     "runtime/main.py",
     "runtime/monitor.py",
@@ -51,9 +56,15 @@ FILES = (
     "runtime/wakeup.py",
 )
 
+# What the runtime uses of some modules of the standard library, and nothing else of them: imported whole they take
+# two megabytes of every monitor, and twelve milliseconds of every start and exec.
+STAND_INS = "runtime/lean"
+
 
 def shipped() -> object:
-    """The entry point. Ansible sends a host what it sees imported, and this is the import that it sees."""
+    """The entry point, and what it takes for the standard library. Ansible sends a host what it sees imported, and
+    these are the imports that it sees."""
     from . import main
+    from .lean import collections, contextlib, json, signal, typing
 
-    return main
+    return main, collections, contextlib, json, signal, typing
