@@ -34,13 +34,13 @@ def mask(names: Iterable[str]) -> int:
 
 def last_capability() -> int:
     """The highest number that the running kernel knows."""
-    with open("/proc/sys/kernel/cap_last_cap", encoding="ascii") as handle:
+    with open("/proc/sys/kernel/cap_last_cap", encoding="utf-8") as handle:
         return int(handle.read())
 
 
 def available() -> list[str]:
     """The capabilities that the caller has itself and can hand on: a guest's root may lack some."""
-    with open("/proc/self/status", encoding="ascii", errors="replace") as handle:
+    with open("/proc/self/status", encoding="utf-8", errors="replace") as handle:
         fields = dict(line.split(":\t", 1) for line in handle if ":\t" in line)
     bits = int(fields["CapPrm"], 16)
     return [name for number, name in enumerate(NAMES) if bits >> number & 1]

@@ -238,7 +238,7 @@ def set_propagation(kind: int) -> None:
 
 def mount_id(fd: int) -> int:
     """The mount that an open file was reached through (proc_pid_fdinfo(5)); a bind mount shows in nothing else."""
-    with open(f"/proc/self/fdinfo/{fd}", encoding="ascii") as handle:
+    with open(f"/proc/self/fdinfo/{fd}", encoding="utf-8") as handle:
         return next(int(line.split()[1]) for line in handle if line.startswith("mnt_id:"))
 
 

@@ -100,7 +100,7 @@ class Stat(NamedTuple):
 
 def boot_id() -> str:
     """The kernel's random name for this boot."""
-    with open(BOOT_ID, encoding="ascii") as handle:
+    with open(BOOT_ID, encoding="utf-8") as handle:
         return handle.read().strip()
 
 

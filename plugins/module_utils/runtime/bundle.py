@@ -119,6 +119,17 @@ class Bundle(NamedTuple):
         """Whether a namespace of this kind is to be made."""
         return (flag, "") in self.namespaces()
 
+    def watched(self) -> Bundle:
+        """What of it a monitor has to keep: all of it only where a health check runs further processes."""
+        if self.text(ANNOTATION_HEALTH):
+            return self
+        kept = {
+            "annotations": self.config["annotations"],
+            "linux": {"cgroupsPath": self.cgroup_path},
+            "process": {"terminal": self.process.get("terminal", False)},
+        }
+        return Bundle(self.directory, kept)
+
     @property
     def hooks(self) -> dict[str, list[dict[str, Any]]]:
         """The programs to run on the way, by the occasion."""

@@ -7,7 +7,7 @@ import errno
 import time
 from typing import Any
 
-from ..linux.cgroups.detect import Cgroup
+from ..linux.cgroups.detect import Cgroup, Hierarchies, open_cgroup
 from ..linux.process import Process
 from . import health, probe, state
 from .bundle import ANNOTATION_HEALTH, Bundle
@@ -22,8 +22,9 @@ GONE = (errno.ESRCH, errno.ENOMEM)  # nothing is born any more into a pid namesp
 class Checkup:
     """One container's health check, if it has one. Call `step` when one of `fds` is ready or `patience` is over."""
 
-    def __init__(self, cgroup: Cgroup, filter_: Filter | None) -> None:
-        self._cgroup = cgroup
+    def __init__(self, groups: Hierarchies, filter_: Filter | None) -> None:
+        self._groups = groups
+        self._cgroup: Cgroup
         self._filter = filter_
         self._asked = ""
         self._health: Health | None = None
@@ -38,9 +39,10 @@ class Checkup:
 
         `known` is what a monitor before us has found out.
         """
+        self._stop()
+        self._cgroup = open_cgroup(bundle.cgroup_path, self._groups)
         if known:
             probe.clear(self._cgroup)
-        self._stop()
         self._bundle, self._init = bundle, init
         self._asked, self._target = bundle.text(ANNOTATION_HEALTH), target
         check = health.parse(self._asked)

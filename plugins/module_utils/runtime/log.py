@@ -38,7 +38,7 @@ class LogWriter(NoLog):
         self._end_line()
 
     def _open(self) -> None:
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+        flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
         self._fd = os.open(self._path, flags, 0o600)
         self._size = os.fstat(self._fd).st_size
 
@@ -48,10 +48,8 @@ class LogWriter(NoLog):
 
     def _end_line(self) -> None:
         """A writer that was killed may have left half an entry: the next one begins a line of its own."""
-        with contextlib.suppress(OSError), open(self._path, "rb") as handle:
-            handle.seek(-1, os.SEEK_END)
-            if handle.read(1) != b"\n":
-                self._flush([b"\n"])
+        if self._size and os.pread(self._fd, 1, self._size - 1) != b"\n":
+            self._flush([b"\n"])
 
     def write(self, stream: bytes, chunk: bytes) -> None:
         """Log what was read from `stream` (`stdout` or `stderr`) at once: a pipe's read ends where it likes."""

@@ -27,9 +27,12 @@ from typing import Any
 from ..core.errors import MiniError
 from ..linux import libc
 from ..linux.cgroups import monitors
+from ..linux.cgroups.detect import Hierarchies, hierarchies
 from . import bundle as bundles
-from . import console, filters, monitor, report, state
+from . import console, detach, filters, report, state
 from . import exec as executor
+from .detach import Charge
+from .filters import Filter
 from .report import Report, StepError
 
 
@@ -38,7 +41,6 @@ def main() -> None:
     request = json.loads(report.read_all(0))
     # Before any namespace is made or joined: see runtime/init.py.
     libc.prctl(libc.PR_SET_DUMPABLE, 0)
-    gc.freeze()
     answer = {"start": start, "adopt": start, "exec": execute}[request["verb"]](request)
     os.write(request["answer"], json.dumps(answer).encode())
     # Nothing is left to be done, and an orderly end of the interpreter takes longer than a container's start.
@@ -46,21 +48,31 @@ def main() -> None:
 
 
 def start(request: dict[str, Any]) -> dict[str, Any]:
-    """Start every bundle, or adopt its container, all at once, each under its monitor."""
-    monitors.move_in()
+    """Start every bundle, or adopt its container, all at once, each under its monitor.
+
+    Between two forks as little as possible is done: what the launcher changes is a copy that only one monitor keeps.
+    """
+    groups = hierarchies()
+    monitors.move_in(groups)
     hold = [request["answer"], *request["hold"]]
     adopt = request["verb"] == "adopt"
-    begun = [_begin(directory, hold, request["mounts"], adopt) for directory in request["bundles"]]
+    shared: dict[Filter, Filter] = {}
+    prepared = [_prepare(directory, groups, shared) for directory in request["bundles"]]
+    gc.freeze()
+    begun = [
+        one if isinstance(one, Report) else detach.fork(one, hold, request["mounts"], adopt=adopt) for one in prepared
+    ]
     return {"results": [_result(one) for one in begun]}
 
 
-def _begin(directory: str, hold: list[int], mounts: int, adopt: bool) -> int | Report:
-    """The descriptor that a container's monitor reports to, or why it has none."""
+def _prepare(directory: str, groups: Hierarchies, shared: dict[Filter, Filter]) -> Charge | Report:
+    """What a monitor needs of a bundle. The filter that many want is `shared`."""
     bundle = bundles.load(directory)
     try:
-        return monitor.fork(bundle, filters.wanted(bundle), hold, mounts, adopt=adopt)
+        filter_ = filters.wanted(bundle)
     except (MiniError, StepError) as exc:
         return Report("seccomp", 0, "", exc.message)
+    return Charge(bundle.watched(), shared.setdefault(filter_, filter_) if filter_ else None, groups)
 
 
 def _result(begun: int | Report) -> dict[str, Any] | None:

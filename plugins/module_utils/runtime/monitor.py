@@ -1,30 +1,32 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One small process a container: it starts the container's first process, writes its log, and records how it ended.
+"""One small process a container: it has the container's program started, writes its log, and records how it ended.
 
-It is born by a fork of the launcher and is the parent of the container's init. Killing it does not kill the
-container: another one can adopt that. It imports nothing once it runs: its code's directory may be replaced by a newer
-version meanwhile. SIGHUP tells it that the bundle has changed.
+It is born by a fork of the launcher (detach.py) and becomes the parent of the container's init (starter.py). Killing it
+does not kill the container: another one can adopt that. It imports nothing once it runs: its code's directory may be
+replaced by a newer version meanwhile. SIGHUP tells it that the bundle has changed.
+
+It shares its memory with its siblings, page by page, until one of them writes there: a counter of references is
+enough. So what is not needed while the container runs is not even touched here.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import select
 import signal
 import time
 from collections.abc import Iterable
-from typing import Any, NoReturn
+from typing import Any
 
 from ..linux import libc
-from ..linux.cgroups.detect import Cgroup, Hierarchies, hierarchies, open_cgroup
+from ..linux.cgroups.detect import Cgroup, Hierarchies, open_cgroup
 from ..linux.process import Process, exit_code, exit_status
 from . import bundle as bundles
-from . import confine, init, report, restart, rootfs, spawn, state, streams
+from . import restart, starter, state, streams
 from .bundle import (
-    ANNOTATION_AFTERWARDS,
     ANNOTATION_EXIT,
+    ANNOTATION_HEALTH,
     ANNOTATION_LOG,
     ANNOTATION_LOG_FILES,
     ANNOTATION_LOG_SIZE,
@@ -45,34 +47,44 @@ LONGEST = 86400.0  # seconds; poll(2) counts milliseconds in an int
 class Monitor:
     """Start or adopt, watch and bury one container."""
 
-    def __init__(self, bundle: Bundle, filter_: Filter | None, mounts: int) -> None:
+    def __init__(self, bundle: Bundle, filter_: Filter | None, groups: Hierarchies, mounts: int) -> None:
+        """`bundle` need not be more than what is to be watched of it."""
         self.bundle = bundle
         self.mounts = mounts
         self.filter = filter_
-        self.groups: Hierarchies = hierarchies()
-        self.cgroup: Cgroup = open_cgroup(bundle.cgroup_path, self.groups)
+        self.groups = groups
         self.state_path = bundle.annotation(ANNOTATION_STATE)
         self.state: dict[str, Any] = {}
         self.log = _open_log(bundle)
         self.streams = streams.Streams(self.log)
-        self.checkup = Checkup(self.cgroup, filter_)
+        self.checkup = Checkup(groups, filter_)
         self.wakeup = Wakeup()
         self.init_pid = 0
         self.adopted: Process | None = None
         self.pidfd = -1
-        self.oom_kills = 0
         self.backoff = restart.Backoff()
+
+    @property
+    def cgroup(self) -> Cgroup:
+        """Opened when it is asked for, at the end as a rule: what is never used need not be in memory."""
+        return open_cgroup(self.bundle.cgroup_path, self.groups)
 
     def start(self) -> Report | None:
         """Bring the container up: None when its program runs, else what failed, and nothing is left of it."""
-        try:
-            self.cgroup.create(self.bundle.resources)
-            failed = self._spawn()
-        except BaseException as exc:
-            failed = _as_report("cgroup", exc)
-        if failed:
-            self._abandon()
-        return failed
+        outlets = Outlets(self.bundle)
+        order = starter.Order(self.bundle.directory, self.filter, self.groups, self.mounts, outlets, self.state)
+        begun = starter.start(order)
+        if isinstance(begun, Report):
+            outlets.close()
+            return begun
+        self.state, self.init_pid = begun, begun["init"]["pid"]
+        self.pidfd = libc.pidfd_open(self.init_pid)
+        for fd, name in outlets.take().items():
+            self.streams.add(fd, name)
+        if self.bundle.text(ANNOTATION_HEALTH):
+            self._take_care(None)
+            self._write()
+        return None
 
     def adopt(self) -> Report | None:
         """Watch on where a monitor that was killed has left off; what is in the pipes comes first."""
@@ -85,42 +97,9 @@ class Monitor:
         pids = [self.init_pid, *self.cgroup.processes()]
         for fd, name in streams.find(pids, self.state.get("streams", {})).items():
             self.streams.add(fd, name)
-        self.oom_kills = int(self.state.get("oom_kills", 0))
         self._take_care(self.state.get("health"))
         self._write(monitor=state.describe(os.getpid()), bundle=self._stamp())
         return None
-
-    def _spawn(self) -> Report | None:
-        child = init.Child(self.bundle, self.filter, self.groups, self.cgroup.join_files())
-        child.host_fd = self.mounts if rootfs.shares(self.bundle) else -1
-        outlets = Outlets(self.bundle, child)
-        birth = spawn.spawn(child)
-        self.init_pid = birth.pid
-        outlets.forked()
-        failed = birth.expect(init.READY)
-        if failed:
-            outlets.close()
-            return failed
-        outlets.read_into(self.streams)
-        return self._release(birth)
-
-    def _release(self, birth: spawn.Birth) -> Report | None:
-        """Write down who the child is, let it go, and see whether its program starts."""
-        self.pidfd = libc.pidfd_open(self.init_pid)
-        self.state = {
-            "status": state.RUNNING,
-            "init": state.describe(self.init_pid),
-            "monitor": state.describe(os.getpid()),
-            "bundle": self._stamp(),
-            "streams": self.streams.identities(),
-            "started_at": state.now(),
-            "restart_count": self.state.get("restart_count", 0),
-            "oom_kills": self.oom_kills,
-        }
-        self._take_care(None)
-        state.write(self.state_path, self.state)
-        birth.let_go()
-        return birth.problem()
 
     def _take_care(self, known: dict[str, Any] | None) -> None:
         """Begin the health check that the bundle asks for."""
@@ -131,22 +110,6 @@ class Monitor:
 
     def _stamp(self) -> str:
         return state.stamp(os.path.join(self.bundle.directory, bundles.CONFIG))
-
-    def _abandon(self) -> None:
-        """Undo a start that failed."""
-        self._kill()
-        for remove in (self.cgroup.remove, lambda: os.unlink(self.state_path)):
-            with contextlib.suppress(OSError):
-                remove()
-
-    def _kill(self) -> None:
-        """End a child that did not become the container's program."""
-        if self.init_pid:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(self.init_pid, signal.SIGKILL)
-            os.waitpid(self.init_pid, 0)
-        self._let_go()
-        self.streams.close()
 
     def _let_go(self) -> None:
         if self.pidfd >= 0:
@@ -215,9 +178,8 @@ class Monitor:
 
     def _spawn_again(self) -> bool:
         self.backoff.started()
-        failed = self._spawn()
+        failed = self.start()
         if failed:
-            self._kill()
             code = 127 if failed.step == "exec" else 128
             self._write(exit_code=code, error=failed.message or failed.step, health=self.checkup.finish())
         return failed is None
@@ -242,11 +204,11 @@ class Monitor:
         kills = self.cgroup.oom_kills()
         self.state.update(
             exit_code=None if status is None else exit_code(status),
-            oom_killed=kills > self.oom_kills,
+            oom_killed=kills > self.state.get("oom_kills", 0),
+            oom_kills=kills,
             finished_at=state.now(),
             health=self.checkup.finish(),
         )
-        self.oom_kills = kills
 
     def _wait_status(self) -> int | None:
         """How the first process ended. Only its parent is always told."""
@@ -272,55 +234,3 @@ def _poll(fds: Iterable[int], patience: float | None) -> set[int]:
         poller.register(fd, select.POLLIN)
     timeout = None if patience is None else 1000 * min(patience, LONGEST) + 1
     return {fd for fd, _events in poller.poll(timeout)}
-
-
-def _as_report(step: str, exc: BaseException) -> Report:
-    path = getattr(exc, "path", None) or getattr(exc, "filename", None) or ""
-    return Report(step, getattr(exc, "errno", 0) or 0, str(path), str(exc))
-
-
-def afterwards(bundle: Bundle, mounts: int) -> None:
-    """Start the command that the bundle's author wants to be run when the container has ended, where the host is."""
-    command = json.loads(bundle.text(ANNOTATION_AFTERWARDS) or "[]")
-    if command and os.fork() == 0:
-        libc.setns(mounts, libc.CLONE_NEWNS)
-        os.execve(command[0], command, dict(os.environ))
-
-
-def fork(bundle: Bundle, filter_: Filter | None, hold: list[int], mounts: int, *, adopt: bool = False) -> int:
-    """Fork a monitor for the bundle; the descriptor returned reads its report, empty when the container runs.
-
-    The monitor keeps the descriptors `hold` open until then, and `mounts`, the host's mount namespace, for its life.
-    With `adopt` the container runs already.
-    """
-    read_end, write_end = os.pipe()
-    if os.fork():
-        os.close(write_end)
-        return read_end
-    _main(bundle, filter_, [write_end, mounts, *hold], adopt=adopt)
-
-
-def _main(bundle: Bundle, filter_: Filter | None, fds: list[int], *, adopt: bool) -> NoReturn:
-    report_fd = fds[0]
-    code = 1
-    try:
-        os.setsid()
-        null = os.open("/dev/null", os.O_RDWR)
-        for fd in (0, 1, 2):
-            os.dup2(null, fd)
-        report_fd, mounts, *held = confine.keep_only(fds)
-        monitor = Monitor(bundle, filter_, mounts)
-        failed = monitor.adopt() if adopt else monitor.start()
-        if failed:
-            os.write(report_fd, "\0".join(map(str, failed)).encode("utf-8", "surrogateescape"))
-        for fd in (report_fd, *held):
-            os.close(fd)
-        if not failed:
-            monitor.watch()
-            afterwards(monitor.bundle, mounts)
-        code = 0
-    except BaseException as exc:
-        with contextlib.suppress(OSError):
-            report.send(report_fd, "monitor", exc)
-    finally:
-        os._exit(code)

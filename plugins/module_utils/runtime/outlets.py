@@ -5,21 +5,23 @@ from __future__ import annotations
 
 import os
 
-from . import console, init
+from . import console
 from .bundle import ANNOTATION_STDIN, STDIN_OPEN, Bundle
-from .streams import Streams, open_pipe
+from .streams import identities, open_pipe
 
 
 class Outlets:
-    """Made before the fork, for one life of the container."""
+    """Made before the fork, for one life of the container: `stdio` and `console_fd` are what it gets."""
 
-    def __init__(self, bundle: Bundle, child: init.Child) -> None:
+    def __init__(self, bundle: Bundle) -> None:
+        self.stdio: tuple[int, int, int] | None = None
+        self.console_fd = -1
         self._ours: dict[int, str] = {}
         self._theirs: list[int] = []
         self._socket = -1
         if bundle.process.get("terminal"):
-            self._socket, child.console_fd = console.pair()
-            self._theirs = [child.console_fd]
+            self._socket, self.console_fd = console.pair()
+            self._theirs = [self.console_fd]
             return
         source = -1
         if bundle.text(ANNOTATION_STDIN) == STDIN_OPEN:
@@ -29,21 +31,26 @@ class Outlets:
         (out_read, out_write), (err_read, err_write) = open_pipe(), open_pipe()
         self._ours = {out_read: "stdout", err_read: "stderr"}
         self._theirs = [fd for fd in (source, out_write, err_write) if fd >= 0]
-        child.stdio = (source, out_write, err_write)
+        self.stdio = (source, out_write, err_write)
 
     def forked(self) -> None:
         """The child has its ends."""
         for fd in self._theirs:
             os.close(fd)
 
-    def read_into(self, streams: Streams) -> None:
-        """The child is ready: its terminal's master has been sent by now. All that is shown there is one stream."""
-        if self._socket >= 0:
-            self._ours = {console.receive(self._socket): "stdout"}
-        for fd, name in self._ours.items():
-            streams.add(fd, name)
+    def identities(self) -> dict[str, int]:
+        """By what another monitor finds our ends."""
+        return identities(self._ours)
+
+    def take(self) -> dict[int, str]:
+        """Our ends, by descriptor, and what each carries: they are the caller's from now on.
+
+        The container runs: its terminal's master has been sent. All that is shown there is one stream.
+        """
+        taken = {console.receive(self._socket): "stdout"} if self._socket >= 0 else self._ours
         self._ours = {}
         self.close()
+        return taken
 
     def close(self) -> None:
         """Let go of what nobody reads."""

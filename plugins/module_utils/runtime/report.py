@@ -39,6 +39,12 @@ def send(fd: int, step: str, exc: BaseException) -> None:
     os.write(fd, "\0".join(fields).encode("utf-8", "surrogateescape"))
 
 
+def of(step: str, exc: BaseException) -> Report:
+    """The report of `exc`, in a process that may still do everything."""
+    path = getattr(exc, "path", None) or getattr(exc, "filename", None) or ""
+    return Report(step, getattr(exc, "errno", 0) or 0, str(path), str(exc))
+
+
 def parse(raw: bytes) -> Report:
     """The report behind what was read from the pipe."""
     step, number, path, message = (raw.decode("utf-8", "replace").split("\0") + ["", "0", "", ""])[:4]

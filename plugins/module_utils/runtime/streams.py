@@ -31,11 +31,6 @@ class Streams:
         os.set_blocking(fd, False)
         self.names[fd] = name
 
-    def identities(self) -> dict[str, int]:
-        """The inode of each pipe, by which another monitor can find it; a terminal is gone with us."""
-        found = {name: os.fstat(fd) for fd, name in self.names.items()}
-        return {name: status.st_ino for name, status in found.items() if stat.S_ISFIFO(status.st_mode)}
-
     def copy(self, fd: int) -> bool:
         """Log what can be read; False when there is nothing more. A pipe that has no writer left is closed."""
         try:
@@ -64,6 +59,12 @@ class Streams:
         for fd in self.names:
             os.close(fd)
         self.names = {}
+
+
+def identities(names: dict[int, str]) -> dict[str, int]:
+    """The inode of each pipe, by which another monitor can find it; a terminal is gone with us."""
+    found = {name: os.fstat(fd) for fd, name in names.items()}
+    return {name: status.st_ino for name, status in found.items() if stat.S_ISFIFO(status.st_mode)}
 
 
 def open_pipe() -> tuple[int, int]:

@@ -32,12 +32,12 @@ def leave() -> None:
     monitors().remove_if_empty()
 
 
-def move_in() -> None:
+def move_in(found: Hierarchies | None = None) -> None:
     """Move this process there, and with it those that it forks.
 
     The removal of the last container may take the place away just then: it is made again.
     """
-    cgroup = monitors()
+    cgroup = monitors(found)
     for attempt in (1, 2, 3):
         try:
             cgroup.create({})
