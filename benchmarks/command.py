@@ -16,6 +16,7 @@ from .samples import Samples
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 ROUNDS, QUICK_ROUNDS, QUICK_BATCH = 9, 2, 3
+CROWD, EDGE, CROWD_ROUNDS = 200, 10, 3  # containers on one host, and of these the first and the last
 
 
 def main() -> int:
@@ -56,6 +57,8 @@ def _suites(samples: Samples, field: Field, *, quick: bool) -> None:
         anatomy.measure(samples, field.engine, count)
         _say("the runtime alone")
         rounds.launcher(samples, field.engine, size, count)
+        _say("a crowd")
+        rounds.crowd(samples, field.engine, *(2 * size, size, 1) if quick else (CROWD, EDGE, CROWD_ROUNDS))
         _say("tasks")
         groups = [tasks.ours(field.paths.state_root), *_module_groups(samples, peers, quick=quick)]
         tasks.measure(samples, field.directory, groups, count, peermodules.environment(REPOSITORY))

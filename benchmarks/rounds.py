@@ -66,6 +66,33 @@ def launcher(samples: Samples, engine: Engine, size: int, rounds: int) -> None:
         engine.remove(number)
 
 
+def crowd(samples: Samples, engine: Engine, count: int, size: int, rounds: int) -> None:
+    """Many containers on one host: what the first and the last of them cost, in time and, when all run, in memory.
+
+    First one after the other, as tasks start them; then, `rounds` times, all of them again, `size` by each launcher.
+    """
+    edges = {"first": range(size), "last": range(count - size, count)}
+    named = {number: edge for edge, numbers in edges.items() for number in numbers}
+    for number in range(count):
+        with samples.timed(f"mini crowd-{named.get(number, 'middle')}"):
+            engine.run(number)
+    _weigh(samples, engine, "crowd", edges)
+    for _turn in range(rounds):
+        _stop(engine, range(count))
+        for begin in range(0, count, size):
+            with samples.timed(f"mini crowd-launch-{named.get(begin, 'middle')}", share=size):
+                engine.launch(list(range(begin, begin + size)))
+    _weigh(samples, engine, "crowd-launch", edges)
+    for number in range(count):
+        engine.remove(number)
+
+
+def _weigh(samples: Samples, engine: Engine, verb: str, edges: dict[str, range]) -> None:
+    for edge, numbers in edges.items():
+        for size in _watching(engine, list(numbers)):
+            samples.add(f"mini {verb}-each-{edge}", size)
+
+
 def _stop(engine: Engine, numbers: Sequence[int]) -> None:
     for number in numbers:
         engine.stop(number)

@@ -42,6 +42,12 @@ def _peers(verb: str, *peers: str, unit: str = MS) -> tuple[Row, ...]:
     return tuple(Row(f"{peer} {verb}", f"  {peer}", unit=unit) for peer in peers)
 
 
+def _edges(verb: str, label: str, unit: str = MS) -> tuple[Row, Row]:
+    """The first and the last of many, which should cost the same."""
+    first = Row(f"mini {verb}-first", f"{label}, the first", unit=unit)
+    return first, Row(f"mini {verb}-last", f"{label}, the last", (Against(first.key, 1.2),), unit)
+
+
 _ALL = ("crun", "runc", "podman", "docker")
 _ENGINES = ("podman", "docker")
 _EXEC = (Against("crun exec", 1.0), Against("runc exec"), Against("podman exec"), Against("docker exec", 0.3))
@@ -83,6 +89,15 @@ GROUPS = (
         (
             Row("mini launch-one", "one container", _beside("run", "crun", "runc")),
             Row("mini launch-batch", "each of a batch", _beside("loop-run", "crun", "runc")),
+        ),
+    ),
+    Group(
+        "200 containers on one host, network and a port: the first ten and the last ten, which should cost the same",
+        (
+            *_edges("crowd", "create and start"),
+            *_edges("crowd-each", "memory (PSS) of a monitor", MB),
+            *_edges("crowd-launch", "each of ten by one launcher"),
+            *_edges("crowd-launch-each", "memory (PSS) of each", MB),
         ),
     ),
     Group(

@@ -14,7 +14,7 @@ from .samples import Samples
 
 _WIDTH = 40
 _REASON = 70
-_HEADER = f"{'':{_WIDTH}} {'n':>4} {'median':>9} {'min':>8} {'max':>8}  {'beside':26} budget"
+_HEADER = f"{'':{_WIDTH}} {'n':>4} {'median':>9} {'min':>8} {'max':>8}  {'beside':36} budget"
 
 
 def render(samples: Samples, size: int) -> str:
@@ -46,11 +46,11 @@ def _row(samples: Samples, row: Row) -> Iterator[str]:
 
 def _against(samples: Samples, middle: float, against: Against, unit: str) -> Iterator[str]:
     if not against.key:
-        yield f"{'':26} {_budget(middle, against.limit, f' {unit}')}"
+        yield f"{'':36} {_budget(middle, against.limit, f' {unit}')}"
         return
     other = samples.median(against.key)
     if other:
-        yield f"{middle / other:5.2f} × {against.key:18} {_budget(middle / other, against.limit, ' ×')}"
+        yield f"{middle / other:5.2f} × {against.key:28} {_budget(middle / other, against.limit, ' ×')}"
 
 
 def _budget(value: float, limit: float | None, unit: str) -> str:

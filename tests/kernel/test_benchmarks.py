@@ -23,6 +23,8 @@ MEASURED = (
     "stop and remove, network and a port",
     "start, network and a port",
     "one container",
+    "create and start, the last",
+    "memory (PSS) of each, the last",
     "an empty module",
     "mini_container, nothing to do",
     "mini_container, create and start",
