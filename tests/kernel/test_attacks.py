@@ -214,10 +214,10 @@ def test_values_of_the_environment_are_in_no_command_line_and_in_no_file_for_oth
 
     def look() -> None:
         while not over.is_set():
-            for path in Path("/proc").glob("[0-9]*/cmdline"):
+            for pid in filter(str.isdigit, os.listdir("/proc")):
                 with contextlib.suppress(OSError):
-                    if canary.encode() in path.read_bytes():
-                        seen.append(str(path))
+                    if canary.encode() in Path("/proc", pid, "cmdline").read_bytes():
+                        seen.append(pid)
 
     watcher = threading.Thread(target=look)
     watcher.start()

@@ -19,7 +19,7 @@ from ansible_collections.mini.containers.plugins.module_utils.core.errors import
 from ansible_collections.mini.containers.plugins.module_utils.linux import files, libc
 from ansible_collections.mini.containers.plugins.module_utils.linux.mount import MNT_DETACH
 
-from .test_container_health import _eventually
+from .waiting import eventually
 
 DESCRIPTORS = range(3, 20)
 AT_FDCWD = -100
@@ -78,9 +78,9 @@ def test_a_probe_of_health_is_handed_nothing_of_the_monitor(host: Any, number: i
     check = {"test": ["CMD-SHELL", "readlink /proc/self/fd/0 >> /seen"], "interval": "20ms", "retries": 1}
     host.container(healthcheck=check)
     root = Path(f"/proc/{host.pid()}/root")
-    assert _eventually((root / "seen").exists)
+    eventually((root / "seen").exists)
     _link(root / "dev" / "null", f"/proc/self/fd/{number}")
-    assert _eventually(lambda: host.state()["health"]["status"] == "unhealthy")
+    eventually(lambda: host.state()["health"]["status"] == "unhealthy")
     assert set((root / "seen").read_text().split()) <= {"/dev/null"}
     host.absent("c")
 

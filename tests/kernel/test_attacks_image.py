@@ -20,7 +20,7 @@ from ansible_collections.mini.containers.plugins.module_utils.core.specs import 
 from ansible_collections.mini.containers.plugins.module_utils.linux import files
 from ansible_collections.mini.containers.plugins.module_utils.runtime import bundle
 
-from .test_container_health import _eventually
+from .waiting import eventually
 
 SECOND = 10**9
 
@@ -95,7 +95,7 @@ def test_an_image_that_cannot_be_stopped(host: Any, evil: Any, signal: str) -> N
     """A signal that does not exist is none: the container would be there for ever."""
     script = "trap 'exit 3' TERM; touch /ready; while :; do sleep 0.1; done"
     evil(options={"command": ["sh", "-c", script]}, stop_signal=signal)
-    assert _eventually(Path(f"/proc/{host.pid()}/root/ready").exists)
+    eventually(Path(f"/proc/{host.pid()}/root/ready").exists)
     host.container(state="stopped", stop_timeout=20)
     assert host.state()["exit_code"] == 3
 
@@ -105,7 +105,7 @@ def test_an_image_that_wants_to_be_watched_without_a_pause(host: Any, evil: Any)
     check = Healthcheck(("CMD-SHELL", "echo x >> /count"), 1, SECOND, SECOND, 1, 3)
     evil(healthcheck=check)
     seen = host.state()
-    assert _eventually(lambda: host.state()["health"] != seen["health"])
+    eventually(lambda: host.state()["health"] != seen["health"])
     described = bundle.load(host.paths.container(host.record().id)).text(bundle.ANNOTATION_HEALTH)
     assert json.loads(described)["interval"] >= 1
     assert json.loads(described)["start_interval"] >= 1

@@ -19,7 +19,7 @@ from ansible_collections.mini.containers.plugins.module_utils.engine.containers.
 from ansible_collections.mini.containers.plugins.module_utils.linux import capabilities
 
 from .conftest import BUSYBOX
-from .test_container_health import _eventually
+from .waiting import eventually
 
 VFS_CAP_EFFECTIVE_V2 = 0x02000001  # <linux/capability.h>: VFS_CAP_REVISION_2 with the bit that raises them at once
 
@@ -100,6 +100,6 @@ def test_its_own_cgroup_is_not_its_own_to_change(host: Any, way: str, userns_mod
         assert host.exec("c", "sh", "-c", CGROUP_ATTACK).stdout == b"end\n"
     else:
         said = Path(f"/proc/{host.pid()}/root/said")
-        assert _eventually(lambda: said.exists() and "end" in said.read_text())
+        eventually(lambda: said.exists() and "end" in said.read_text())
         assert said.read_text() == "end\n"
     host.absent("c")

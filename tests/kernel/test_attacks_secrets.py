@@ -4,15 +4,12 @@
 from __future__ import annotations
 
 import os
-import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 from ansible_collections.mini.containers.plugins.module_utils.core.paths import Paths
 from ansible_collections.mini.containers.plugins.module_utils.linux import files
-
-from .test_container_refusals import _play
 
 CANARY = "canary-of-a-secret"
 LATER = "canary-of-the-next-one"
@@ -53,9 +50,8 @@ GONE = """
 """
 
 
-@pytest.mark.skipif(shutil.which("ansible-playbook") is None, reason="no controller beside this Python")
 def test_a_secret_in_what_a_playbook_says_and_leaves(
-    host: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    host: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, play: Any
 ) -> None:
     """CVE-2019-13509. With every word and difference shown, and what is sent written to files on the way."""
     home = tmp_path / "home"
@@ -67,14 +63,14 @@ def test_a_secret_in_what_a_playbook_says_and_leaves(
     monkeypatch.setenv("ANSIBLE_LOG_PATH", str(home / "log"))
     paths = Paths(host.paths.state_root)
     try:
-        done = _play(tmp_path, PLAY.format(root=paths.state_root), "-vvv", "--diff", "-e", f"@{words}")
+        done = play(PLAY.format(root=paths.state_root), "-vvv", "--diff", "-e", f"@{words}")
         assert done.returncode == 0, done.stdout + done.stderr
         _clean(done.stdout + done.stderr)
         for root in (paths.state_root, paths.run_root, str(home)):
             for path in _files(root):
                 _clean(path.read_bytes().decode(errors="replace"), str(path))
     finally:
-        assert _play(tmp_path, GONE.format(root=paths.state_root)).returncode == 0
+        assert play(GONE.format(root=paths.state_root)).returncode == 0
         files.remove_tree(paths.run_root)
 
 
