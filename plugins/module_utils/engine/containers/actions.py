@@ -184,8 +184,9 @@ class Actions:
 
     def write_hosts(self, step: Step) -> None:
         """The container's files in /etc, and those of the others in its networks."""
-        hosts.write(self.paths, self.record)
-        hosts.tell_peers(self.paths, self.record.networks, but=self.record.id)
+        known: hosts.Members = {}
+        hosts.write(self.paths, self.record, known)
+        hosts.tell_peers(self.paths, self.record.networks, but=self.record.id, known=known)
 
     def write_bundle(self, step: Step) -> None:
         """What the runtime is told."""

@@ -28,13 +28,19 @@ Members = dict[str, list[ContainerRecord]]
 
 def content(paths: Paths, record: ContainerRecord, known: Optional[Members] = None) -> dict[str, str]:
     """The files' wanted content."""
-    own = [(endpoint.ipv4, [hostname(record.spec), record.name]) for _network, endpoint in record.endpoints()]
-    lines = text.hosts_file(own, [*peers(paths, record, known), *_extra(paths, record)])
     return {
-        "hosts": text.hosts_file_of_host(_extra(paths, record)) if record.spec.network_mode == HOST else lines,
+        "hosts": hosts_file(paths, record, known),
         "hostname": hostname(record.spec) + "\n",
         "resolv.conf": _resolv_conf(record),
     }
+
+
+def hosts_file(paths: Paths, record: ContainerRecord, known: Optional[Members] = None) -> str:
+    """The wanted content of that one, which every container that comes or goes changes."""
+    if record.spec.network_mode == HOST:
+        return text.hosts_file_of_host(_extra(paths, record))
+    own = [(endpoint.ipv4, [hostname(record.spec), record.name]) for _network, endpoint in record.endpoints()]
+    return text.hosts_file(own, [*peers(paths, record, known), *_extra(paths, record)])
 
 
 def _resolv_conf(record: ContainerRecord) -> str:
@@ -47,11 +53,15 @@ def _resolv_conf(record: ContainerRecord) -> str:
 
 def _extra(paths: Paths, record: ContainerRecord) -> list[tuple[str, list[str]]]:
     """`etc_hosts`; `host-gateway` is the gateway of the first network."""
-    gateway = "127.0.0.1"
+    given = record.spec.etc_hosts
+    gateway = _gateway(paths, record) if "host-gateway" in given.values() else ""
+    return [(gateway if address == "host-gateway" else address, [name]) for name, address in given.items()]
+
+
+def _gateway(paths: Paths, record: ContainerRecord) -> str:
     for network, _endpoint in record.endpoints()[:1]:
-        gateway = attach.load(paths, network).spec.gateway
-    given = record.spec.etc_hosts.items()
-    return [(gateway if address == "host-gateway" else address, [name]) for name, address in given]
+        return attach.load(paths, network).spec.gateway
+    return "127.0.0.1"
 
 
 def peers(paths: Paths, record: ContainerRecord, known: Optional[Members] = None) -> list[tuple[str, list[str]]]:
@@ -76,13 +86,13 @@ def _members(paths: Paths, network: str, known: Members) -> list[ContainerRecord
     return known[network]
 
 
-def write(paths: Paths, record: ContainerRecord) -> None:
+def write(paths: Paths, record: ContainerRecord, known: Optional[Members] = None) -> None:
     """Bring the container's files up to date. Who shares another's network has the very files of the other."""
     other = joined(record.spec).get("net")
     if other:
         _share(paths, record, find(paths, other))
         return
-    for name, wanted in content(paths, record).items():
+    for name, wanted in content(paths, record, known).items():
         _write_in_place(paths.container(record.id, name), wanted)
 
 
@@ -103,7 +113,7 @@ def stale(paths: Paths, record: ContainerRecord) -> list[str]:
     """The files that are not as wanted. Only `hosts` is ours for good: a container may write the others."""
     if joined(record.spec).get("net"):
         return []
-    wanted = content(paths, record)["hosts"].encode()
+    wanted = hosts_file(paths, record).encode()
     return [] if _beginning(paths.container(record.id, "hosts"), len(wanted) + 1) == wanted else ["hosts"]
 
 
@@ -116,14 +126,14 @@ def _beginning(path: str, size: int) -> bytes:
         return b""
 
 
-def tell_peers(paths: Paths, networks: Iterable[str], but: str = "") -> None:
+def tell_peers(paths: Paths, networks: Iterable[str], but: str = "", known: Optional[Members] = None) -> None:
     """Rewrite the hosts files of all containers in these networks: one came, moved or went."""
     told = {but}
-    known: Members = {}
+    known = {} if known is None else known
     for network in networks:
         for other in _members(paths, network, known):
             if other.id not in told and os.path.exists(paths.container(other.id, "hosts")):
-                _write_in_place(paths.container(other.id, "hosts"), content(paths, other, known)["hosts"])
+                _write_in_place(paths.container(other.id, "hosts"), hosts_file(paths, other, known))
                 told.add(other.id)
 
 
