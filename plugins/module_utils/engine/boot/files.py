@@ -43,6 +43,7 @@ _ENGINE = (
     "engine/containers/ports.py",
     "engine/containers/publishing.py",
     "engine/containers/record.py",
+    "engine/containers/removing.py",
     "engine/containers/rewiring.py",
     "engine/containers/root.py",
     "engine/containers/seccomp_file.py",

@@ -20,20 +20,18 @@ from ...core.paths import Paths
 from ...core.plan import Action, Step
 from ...core.specs import ContainerSpec, Mount
 from ...image.store import ImageStore, StoredImage
-from ...linux.files import make_private_dir, remove_tree, write_atomic
+from ...linux.files import make_private_dir, write_atomic
 from ...runtime import state
 from ...runtime.restart import STOP_FILE
 from .. import runtime
 from ..networks import attach
 from ..networks.actions import actions as network_actions
-from ..records import names_in, save
+from ..records import save
 from . import (
     afterwards,
     bundle,
     hosts,
     namespaces,
-    ports,
-    publishing,
     secrets,
     stopping,
     storage,
@@ -43,6 +41,7 @@ from . import (
 )
 from .plan import start_steps
 from .record import STARTED, STOPPED, ContainerRecord, behind, find, id_of, whole
+from .removing import purge, release_network
 from .wiring import Wiring
 
 
@@ -133,7 +132,7 @@ class Actions:
         """A container that never came to be leaves nothing."""
         container_id = id_of(self.paths, self.name)
         if container_id:
-            self.purge(container_id, volumes=True)
+            purge(self.paths, self.name, container_id, volumes=True)
         self._record = None
 
     def make_directories(self, step: Step) -> None:
@@ -251,7 +250,7 @@ class Actions:
         kill = bool(step.detail.get("kill"))
         stopping.end(self.paths, self.record, kill=kill, kill_signal=step.detail.get("kill_signal", ""))
         if not step.detail.get("keep_network"):
-            self.release_network(self.record.id, self.record)
+            release_network(self.paths, self.record.id, self.record)
         if step.detail.get("for_good"):
             self._want(STOPPED)
 
@@ -297,56 +296,19 @@ class Actions:
                 # From now on there is nothing whole to go back to.
                 self._save(replace(record, on_trial=False))
             if replaced:
-                self.purge(replaced, volumes=step.detail["volumes"])
+                purge(self.paths, self.name, replaced, volumes=step.detail["volumes"])
 
     def rest(self, step: Step) -> None:
         """Take back a start: nothing runs, nothing is published."""
         stopping.end(self.paths, self.record, kill=True)
-        self.release_network(self.record.id, self.record)
-
-    def release_network(self, container_id: str, record: Optional[ContainerRecord]) -> None:
-        """Rules, interfaces (they go with their namespace), port claims, what is shared. Addresses stay.
-
-        The namespace goes after the rules: without it there are none.
-        """
-        netns = self.paths.netns(container_id)
-        published = publishing.of(record) if record else ()
-        if attach.netns_exists(netns) and (record is None or published):
-            attach.unpublish(self.paths, container_id)
-        attach.delete_netns(netns)
-        namespaces.release(self.paths, container_id)
-        ports.release(self.paths, container_id, published)
+        release_network(self.paths, self.record.id, self.record)
 
     def sweep(self, step: Step) -> None:
         """Remove what a crash left."""
-        self.purge(step.detail["id"], volumes=True)
+        purge(self.paths, self.name, step.detail["id"], volumes=True)
         self._record = None
 
     def remove(self, step: Step) -> None:
         """Remove the container; named volumes stay."""
-        self.purge(self.record.id, volumes=step.detail["volumes"])
+        purge(self.paths, self.name, self.record.id, volumes=step.detail["volumes"])
         self._record = None
-
-    def purge(self, container_id: str, *, volumes: bool) -> None:
-        """Everything of a container, even if its record cannot be read. The name goes last, so it can be repeated.
-
-        With `volumes` also those that nobody named.
-        """
-        record = None
-        with contextlib.suppress(MiniError):
-            record = find(self.paths, container_id)
-        stopping.kill_all(self.paths, container_id, record.spec.cgroup_parent if record else "")
-        self.release_network(container_id, record)
-        for network in record.networks if record else names_in(self.paths.networks):
-            attach.release(self.paths, network, container_id)
-        if record and volumes:
-            storage.drop(self.paths, record)
-        secrets.forget(self.paths, container_id)
-        remove_tree(self.paths.run(container_id))
-        remove_tree(self.paths.container(container_id))
-        name = record.name if record else self.name
-        for link in (self.paths.name(name), self.paths.name_aside(name)):
-            if behind(link) == container_id:
-                os.unlink(link)
-        if record:
-            hosts.tell_peers(self.paths, record.networks)
