@@ -60,6 +60,10 @@ def test_limits(guest: Guest) -> None:
     play(guest, PLAYBOOKS / "limits.yml")
 
 
+def test_a_profile_of_apparmor(guest: Guest) -> None:
+    play(guest, PLAYBOOKS / "apparmor.yml")
+
+
 def test_the_runtime_by_itself(guest: Guest, tmp_path: Path) -> None:
     command = tmp_path / "mini-oci"
     subprocess.run([sys.executable, str(REPOSITORY / "tools" / "make_runtime.py"), str(command)], check=True)

@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 SUITE = "bookworm"
-# The system, then what the role mini_host and the play ask for.
+# The system, then what the role mini_host and the plays ask for.
 PACKAGES = (
     "dbus initramfs-tools kmod libpam-systemd linux-image-amd64 lz4 openssh-server python3 systemd systemd-sysv udev"
-    " busybox-static iproute2 iptables libseccomp2 python3-pyroute2 xz-utils zstd"
+    " busybox-static iproute2 iptables libseccomp2 python3-pyroute2 xz-utils zstd apparmor"
 ).split()
 FILES = Path(__file__).parent / "files"
 SIZE = "3G"
@@ -82,7 +82,7 @@ def _make(work: Path) -> Path:
 
 
 def _settle(root: Path, public_key: str) -> None:
-    """A name, a key for root, addresses by DHCP, and no timers that keep the emulated processor busy."""
+    """A name, a key for root, addresses by DHCP, and nothing that keeps the emulated processor busy by itself."""
     (root / "etc" / "hostname").write_text("guest\n")
     (root / "etc" / "hosts").write_text("127.0.0.1 localhost\n127.0.1.1 guest\n")
     ssh = root / "root" / ".ssh"
@@ -90,7 +90,8 @@ def _settle(root: Path, public_key: str) -> None:
     (ssh / "authorized_keys").write_text(public_key)
     _run("systemctl", f"--root={root}", "--quiet", "enable", "systemd-networkd.service")
     timers = "apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer fstrim.timer e2scrub_all.timer"
-    _run("systemctl", f"--root={root}", "--quiet", "mask", "e2scrub_reap.service", *timers.split())
+    services = "apparmor.service e2scrub_reap.service"
+    _run("systemctl", f"--root={root}", "--quiet", "mask", *services.split(), *timers.split())
 
 
 def _run(*command: str) -> None:
