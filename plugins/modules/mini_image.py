@@ -257,7 +257,11 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.mini.containers.plugins.module_utils.core.paths import Paths
 from ansible_collections.mini.containers.plugins.module_utils.engine.images.converge import ensure, remove
-from ansible_collections.mini.containers.plugins.module_utils.glue.image import connection, image_spec
+from ansible_collections.mini.containers.plugins.module_utils.glue.image import (
+    REGISTRY_OPTIONS,
+    connection,
+    image_spec,
+)
 from ansible_collections.mini.containers.plugins.module_utils.glue.task import (
     STATE_ROOT_OPTION,
     plan_result,
@@ -272,15 +276,7 @@ ARGUMENT_SPEC: dict[str, Any] = {
     "pull": {"type": "str", "choices": ["always", "missing", "never"], "default": "missing"},
     "platform": {"type": "str"},
     "load_path": {"type": "path"},
-    "registry_username": {"type": "str"},
-    "registry_password": {"type": "str", "no_log": True},
-    "auth_file": {"type": "path"},
-    "ca_path": {"type": "path"},
-    "client_cert": {"type": "path"},
-    "client_key": {"type": "path"},
-    "validate_certs": {"type": "bool", "default": True},
-    "plain_http": {"type": "bool", "default": False},
-    "timeout": {"type": "int", "default": 60},
+    **REGISTRY_OPTIONS,
     "src": {"type": "path"},
     "from_container": {"type": "str"},
     "archive_path": {"type": "path"},

@@ -206,26 +206,12 @@ def test_one_that_was_proved_is_never_taken_back(cut_short: Any) -> None:
     _is_the_new_one_unproved(cut_short)
 
 
-def test_killed_before_it_ran_at_all(lan: Any) -> None:
-    """It is started by the next task; when it cannot be, the old one is back."""
+@pytest.mark.parametrize("step", ["start", "write-record"])
+def test_killed_before_it_ran(lan: Any, step: str) -> None:
+    """The next task starts it, or makes it anew where it was not even there; when that fails, the old one is back."""
 
     def observer(seen: str, at: Step) -> None:
-        if (seen, at.name) == ("begin", "start"):
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    wrong = {**OLD, "command": "nothing"}
-    _pid, status = os.waitpid(_in_a_process(lan, **wrong, observer=observer), 0)
-    assert os.WIFSIGNALED(status)
-    with pytest.raises(MiniError, match="is not in the container"):
-        lan.container(**wrong)
-    _is_the_old_one(lan)
-
-
-def test_killed_before_it_was_there(lan: Any) -> None:
-    """The next one fails, too: what ran before runs again."""
-
-    def observer(seen: str, at: Step) -> None:
-        if (seen, at.name) == ("begin", "write-record"):
+        if (seen, at.name) == ("begin", step):
             os.kill(os.getpid(), signal.SIGKILL)
 
     wrong = {**OLD, "command": "nothing"}

@@ -6,6 +6,7 @@
     MiniError
     ├── BadInput        the task asks for something malformed or contradictory; nothing was touched
     ├── NotFound        an image, network or container that the task names does not exist
+    │   └── ImageMissing   the image of a container, which may be pulled
     ├── Conflict        a name, port, subnet or address belongs to someone else, or is still in use
     ├── Busy            another process holds the object's lock
     ├── HostLacks       the kernel or the system has no facility that the task needs

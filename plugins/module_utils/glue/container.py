@@ -12,6 +12,7 @@ from ..core.errors import BadInput
 from ..core.names import check_hostname, check_name
 from ..core.specs import ContainerSpec, Limits
 from ..core.units import parse_extent, parse_size
+from ..engine.containers.bundle import NO_LOG
 from ..engine.containers.plan import Wish
 from ..linux.signals import signal_number
 from ..network.ports import parse as parse_ports
@@ -28,7 +29,6 @@ from .options import directory, table, words
 from .secrets import contents, secrets
 from .security import SECURITY_FIELDS, capability_names, security_options, sysctls, ulimits
 
-NO_LOG = "none"
 LOG_FILES = ("json-file", "local", "k8s-file")
 MOUNT_OPTIONS = ("volumes", "mounts", "tmpfs")
 ALIASES = {"ports": "published_ports", "exposed": "exposed_ports", "expose": "exposed_ports", "log_opt": "log_options"}

@@ -118,13 +118,19 @@ CONFIG: tuple[tuple[str, Callable[[Any], Any]], ...] = (
 )
 
 
-# What a task says of a registry when it says nothing.
-ANONYMOUS = {
-    **dict.fromkeys(("registry_username", "registry_password", "auth_file", "ca_path", "client_cert", "client_key")),
-    "validate_certs": True,
-    "plain_http": False,
-    "timeout": 60,
+REGISTRY_OPTIONS: dict[str, Any] = {
+    "registry_username": {"type": "str"},
+    "registry_password": {"type": "str", "no_log": True},
+    "auth_file": {"type": "path"},
+    "ca_path": {"type": "path"},
+    "client_cert": {"type": "path"},
+    "client_key": {"type": "path"},
+    "validate_certs": {"type": "bool", "default": True},
+    "plain_http": {"type": "bool", "default": False},
+    "timeout": {"type": "int", "default": 60},
 }
+# What a task says of a registry when it says nothing.
+ANONYMOUS = {name: option.get("default") for name, option in REGISTRY_OPTIONS.items()}
 
 
 def connection(params: dict[str, Any], reference: Reference) -> Callable[[], Registry]:

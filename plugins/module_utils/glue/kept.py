@@ -17,7 +17,7 @@ from importlib.util import cache_from_source
 from py_compile import PycInvalidationMode
 
 from ..core.paths import KEPT
-from ..linux.files import remove_tree
+from ..linux.files import make_private_dir, remove_tree
 
 _VERSIONS = 4
 
@@ -30,9 +30,9 @@ def keep(name: str) -> None:
     with contextlib.suppress(OSError):
         tree = os.path.join(KEPT, os.path.basename(name))
         if not os.path.isdir(tree):
-            os.makedirs(KEPT, 0o700, exist_ok=True)
+            make_private_dir(KEPT)
             _forget_the_oldest()
-            os.makedirs(tree, 0o700, exist_ok=True)
+            make_private_dir(tree)
         _unpack(archive, tree)
 
 
@@ -47,7 +47,7 @@ def _unpack(archive: str, tree: str) -> None:
 
 
 def _write(path: str, data: bytes) -> None:
-    os.makedirs(os.path.dirname(path), 0o700, exist_ok=True)
+    make_private_dir(os.path.dirname(path))
     draft = f"{path}.{os.getpid()}"
     with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600), "wb") as handle:
         handle.write(data)

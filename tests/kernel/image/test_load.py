@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import storefiles
 from ansible_collections.mini.containers.plugins.module_utils.core.errors import BadImage, BadInput, MiniError, NotFound
 from ansible_collections.mini.containers.plugins.module_utils.core.paths import Paths
 from ansible_collections.mini.containers.plugins.module_utils.engine.images import converge
@@ -55,12 +56,7 @@ class Host:
 
     def kept(self) -> list[str]:
         """Every file but the two that a layout consists of."""
-        return sorted(
-            os.path.join(path, name)
-            for path, _directories, names in os.walk(self.paths.state_root)
-            for name in names
-            if name not in ("oci-layout", "index.json")
-        )
+        return storefiles.kept(self.paths.state_root)
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import storefiles
 from ansible_collections.mini.containers.plugins.module_utils.core.errors import (
     BadImage,
     MiniError,
@@ -64,12 +65,7 @@ class Host:
 
     def kept(self) -> list[str]:
         """Every file of the store but the locks and the two that a layout consists of."""
-        return sorted(
-            os.path.join(path, name)
-            for path, _directories, names in os.walk(self.paths.state_root)
-            for name in names
-            if name not in ("oci-layout", "index.json")
-        )
+        return storefiles.kept(self.paths.state_root)
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from ...core.errors import BadInput
 from ...core.specs import ContainerSpec
+from .mounts import SHARED
 
 HOST, PRIVATE, NONE = "host", "private", "none"
 CONTAINER = "container:"
@@ -56,7 +57,7 @@ def _own_users(spec: ContainerSpec) -> None:
     host = next((name for name in fields if getattr(spec, name) == HOST), None)
     if host:
         _exclude("userns_mode: private cannot be combined with a namespace of the host", host, HOST)
-    if any(mount.propagation in ("shared", "rshared") for mount in spec.mounts):
+    if any(mount.propagation in SHARED for mount in spec.mounts):
         _exclude("userns_mode: private cannot be combined with a mount that is shared", "propagation", "rshared")
     if spec.privileged:
         _exclude("userns_mode: private cannot be combined with all privileges", "privileged", "true")
