@@ -20,6 +20,7 @@
     /run/mini/                         0700, gone at reboot, and so is every claim that something runs (`run_root`)
       container/<id>/state.json, netns
       container/<id>/secret/             a tmpfs of its own
+      names/<network>                    what its containers are called, as a copy that is fast to read
       port/<protocol>.<port>/<address or "any">   who publishes a port of the host
       lock/<object>
     /run/mini-code/<digest>/           the modules of one version of the collection, whatever their state root
@@ -142,6 +143,9 @@ class Paths:
 
     def secrets(self, container_id: str) -> str:
         return self.run(container_id, "secret")
+
+    def names_in(self, network: str) -> str:
+        return os.path.join(self.run_root, "names", network)
 
     @property
     def ports(self) -> str:

@@ -25,17 +25,20 @@ ff02::2	ip6-allrouters
 Names = tuple[str, Sequence[str]]
 
 
-def hosts_file(own: Iterable[Names], peers: Iterable[Names]) -> str:
-    """Localhost, the container itself, and those in its networks: an address and its names each."""
-    lines = [f"{ip}\t{' '.join(dict.fromkeys(names))}\n" for ip, names in [*own, *peers] if names]
-    return LOCALHOST + "".join(lines)
+def lines(entries: Iterable[Names]) -> str:
+    """An address and its names each."""
+    return "".join(f"{ip}\t{' '.join(dict.fromkeys(names))}\n" for ip, names in entries if names)
+
+
+def hosts_file(own: Iterable[Names], peers: str, more: Iterable[Names]) -> str:
+    """Localhost, the container itself, the lines of those in its networks, and more."""
+    return LOCALHOST + lines(own) + peers + lines(more)
 
 
 def hosts_file_of_host(more: Iterable[Names]) -> str:
     """The host's own file, for who shares its network, and more lines."""
     text = read_text(HOSTS, "")
-    lines = [f"{ip}\t{' '.join(names)}\n" for ip, names in more]
-    return (f"{text}\n" if text else LOCALHOST) + "".join(lines)
+    return (f"{text}\n" if text else LOCALHOST) + lines(more)
 
 
 def resolv_conf(*, own_loopback: bool = False) -> str:

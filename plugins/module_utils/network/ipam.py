@@ -95,6 +95,13 @@ def leases(directory: str) -> dict[str, str]:
     return {ip: owner for ip, owner in found.items() if owner}
 
 
+def holders(directory: str) -> list[str]:
+    """Whoever has a lease."""
+    with contextlib.suppress(FileNotFoundError):
+        return sorted(name for name in os.listdir(directory) if not _is_address(name))
+    return []
+
+
 def _check(pool: Pool, wanted: str, container_id: str, alive: Alive) -> str:
     """A static address, if it can be had."""
     try:

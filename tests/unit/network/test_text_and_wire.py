@@ -8,7 +8,8 @@ from ansible_collections.mini.containers.plugins.module_utils.network import hos
 
 
 def test_hosts_file():
-    text = hosts.hosts_file([("10.1.0.2", ["web", "web"])], [("10.1.0.3", ["db", "sql"]), ("10.1.0.4", [])])
+    peers = hosts.lines([("10.1.0.3", ["db", "sql"]), ("10.1.0.4", [])])
+    text = hosts.hosts_file([("10.1.0.2", ["web", "web"])], peers, [])
     assert text.startswith("127.0.0.1\tlocalhost\n")
     assert text.endswith("10.1.0.2\tweb\n10.1.0.3\tdb sql\n")
 

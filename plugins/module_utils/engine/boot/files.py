@@ -38,6 +38,7 @@ _ENGINE = (
     "engine/containers/logs.py",
     "engine/containers/mounts.py",
     "engine/containers/namespaces.py",
+    "engine/containers/neighbours.py",
     "engine/containers/observe.py",
     "engine/containers/plan.py",
     "engine/containers/ports.py",

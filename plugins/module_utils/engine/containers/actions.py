@@ -39,6 +39,7 @@ from . import (
     waiting,
     watching,
 )
+from .neighbours import Neighbours
 from .plan import start_steps
 from .record import STARTED, STOPPED, ContainerRecord, behind, find, id_of, whole
 from .removing import purge, release_network
@@ -183,7 +184,7 @@ class Actions:
 
     def write_hosts(self, step: Step) -> None:
         """The container's files in /etc, and those of the others in its networks."""
-        known: hosts.Members = {}
+        known = Neighbours(self.paths)
         hosts.write(self.paths, self.record, known)
         hosts.tell_peers(self.paths, self.record.networks, but=self.record.id, known=known)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Union
 
 from ...core.errors import BadInput
 from ...core.names import hostname_from
@@ -34,7 +34,7 @@ from ...runtime.log import MAX_FILES, MAX_SIZE
 from . import confinement, devices, firstborn, healthcheck, users
 from .mounts import mounts
 from .namespaces import entries
-from .record import ContainerRecord
+from .record import ContainerRecord, NamedSpec
 
 CGROUP_PARENT = "/mini"
 NO_LOG = "none"
@@ -114,7 +114,7 @@ def environment(spec: ContainerSpec, image: ImageConfig) -> dict[str, str]:
     return {"PATH": DEFAULT_PATH, "HOSTNAME": hostname(spec), **terminal, **image.env, **spec.env}
 
 
-def hostname(spec: ContainerSpec) -> str:
+def hostname(spec: Union[ContainerSpec, NamedSpec]) -> str:
     """The name the container has for itself."""
     if spec.uts:
         return os.uname().nodename

@@ -13,20 +13,17 @@ import os
 from collections.abc import Iterable
 from typing import Optional
 
-from ...core.errors import MiniError
 from ...core.paths import Paths
 from ...network import hosts as text
 from ..networks import attach
 from .bundle import hostname
 from .mounts import MANAGED_FILES
-from .record import ContainerRecord, every, find
+from .neighbours import Neighbour, Neighbours, neighbour
+from .record import ContainerRecord, find
 from .sharing import HOST, joined
 
-Members = dict[str, list[ContainerRecord]]
-"""The containers of each network, read once for all whose files are written."""
 
-
-def content(paths: Paths, record: ContainerRecord, known: Optional[Members] = None) -> dict[str, str]:
+def content(paths: Paths, record: ContainerRecord, known: Neighbours) -> dict[str, str]:
     """The files' wanted content."""
     return {
         "hosts": hosts_file(paths, record, known),
@@ -35,12 +32,16 @@ def content(paths: Paths, record: ContainerRecord, known: Optional[Members] = No
     }
 
 
-def hosts_file(paths: Paths, record: ContainerRecord, known: Optional[Members] = None) -> str:
+def hosts_file(paths: Paths, record: ContainerRecord, known: Neighbours) -> str:
     """The wanted content of that one, which every container that comes or goes changes."""
+    it = neighbour(record)
     if record.spec.network_mode == HOST:
-        return text.hosts_file_of_host(_extra(paths, record))
-    own = [(endpoint.ipv4, [hostname(record.spec), record.name]) for _network, endpoint in record.endpoints()]
-    return text.hosts_file(own, [*peers(paths, record, known), *_extra(paths, record)])
+        return text.hosts_file_of_host(_more(paths, it))
+    return _hosts_file(paths, record.id, it, known)
+
+
+def _hosts_file(paths: Paths, container_id: str, it: Neighbour, known: Neighbours) -> str:
+    return text.hosts_file(it.own, known.lines(it.shown, but=container_id), _more(paths, it))
 
 
 def _resolv_conf(record: ContainerRecord) -> str:
@@ -51,49 +52,26 @@ def _resolv_conf(record: ContainerRecord) -> str:
     return text.resolv_conf_of(spec.dns_servers, spec.dns_search_domains, spec.dns_opts)
 
 
-def _extra(paths: Paths, record: ContainerRecord) -> list[tuple[str, list[str]]]:
+def _more(paths: Paths, it: Neighbour) -> list[text.Names]:
     """`etc_hosts`; `host-gateway` is the gateway of the first network."""
-    given = record.spec.etc_hosts
-    gateway = _gateway(paths, record) if "host-gateway" in given.values() else ""
-    return [(gateway if address == "host-gateway" else address, [name]) for name, address in given.items()]
+    gateway = _gateway(paths, it) if "host-gateway" in it.more.values() else ""
+    return [(gateway if address == "host-gateway" else address, [name]) for name, address in it.more.items()]
 
 
-def _gateway(paths: Paths, record: ContainerRecord) -> str:
-    for network, _endpoint in record.endpoints()[:1]:
+def _gateway(paths: Paths, it: Neighbour) -> str:
+    for network in it.shown:
         return attach.load(paths, network).spec.gateway
     return "127.0.0.1"
 
 
-def peers(paths: Paths, record: ContainerRecord, known: Optional[Members] = None) -> list[tuple[str, list[str]]]:
-    """Address and names of every other container in the same networks."""
-    known = {} if known is None else known
-    found = []
-    for network, _endpoint in record.endpoints():
-        for other in _members(paths, network, known):
-            if other.id != record.id:
-                aliases = [name for entry in other.spec.networks if entry.name == network for name in entry.aliases]
-                found.append((other.networks[network].ipv4, [other.name, *aliases]))
-    return sorted(found)
-
-
-def _members(paths: Paths, network: str, known: Members) -> list[ContainerRecord]:
-    if network not in known:
-        try:
-            ids = set(attach.members(paths, network))
-        except MiniError:
-            ids = set()
-        known[network] = [other for other in every(paths, ids) if network in other.networks]
-    return known[network]
-
-
-def write(paths: Paths, record: ContainerRecord, known: Optional[Members] = None) -> None:
+def write(paths: Paths, record: ContainerRecord, known: Optional[Neighbours] = None) -> None:
     """Bring the container's files up to date. Who shares another's network has the very files of the other."""
     other = joined(record.spec).get("net")
     if other:
         _share(paths, record, find(paths, other))
         return
-    for name, wanted in content(paths, record, known).items():
-        _write_in_place(paths.container(record.id, name), wanted)
+    for name, wanted in content(paths, record, known or Neighbours(paths)).items():
+        _write_in_place(paths.container(record.id, name), wanted, os.O_CREAT)
 
 
 def _share(paths: Paths, record: ContainerRecord, other: Optional[ContainerRecord]) -> None:
@@ -113,7 +91,7 @@ def stale(paths: Paths, record: ContainerRecord) -> list[str]:
     """The files that are not as wanted. Only `hosts` is ours for good: a container may write the others."""
     if joined(record.spec).get("net"):
         return []
-    wanted = hosts_file(paths, record).encode()
+    wanted = hosts_file(paths, record, Neighbours(paths)).encode()
     return [] if _beginning(paths.container(record.id, "hosts"), len(wanted) + 1) == wanted else ["hosts"]
 
 
@@ -126,20 +104,23 @@ def _beginning(path: str, size: int) -> bytes:
         return b""
 
 
-def tell_peers(paths: Paths, networks: Iterable[str], but: str = "", known: Optional[Members] = None) -> None:
+def tell_peers(paths: Paths, networks: Iterable[str], but: str = "", known: Optional[Neighbours] = None) -> None:
     """Rewrite the hosts files of all containers in these networks: one came, moved or went."""
+    known = known or Neighbours(paths)
     told = {but}
-    known = {} if known is None else known
     for network in networks:
-        for other in _members(paths, network, known):
-            if other.id not in told and os.path.exists(paths.container(other.id, "hosts")):
-                _write_in_place(paths.container(other.id, "hosts"), hosts_file(paths, other, known))
-                told.add(other.id)
+        for container_id, it in known.of(network).items():
+            if container_id not in told:
+                told.add(container_id)
+                # One without a file has not been started yet, or is being removed.
+                with contextlib.suppress(FileNotFoundError):
+                    wanted = _hosts_file(paths, container_id, it, known)
+                    _write_in_place(paths.container(container_id, "hosts"), wanted)
 
 
-def _write_in_place(path: str, wanted: str) -> None:
+def _write_in_place(path: str, wanted: str, flags: int = 0) -> None:
     """One write to the same inode, so that a reader sees the old text or the new one."""
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+    fd = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | flags, 0o644)
     try:
         os.fchmod(fd, 0o644)
         raw = wanted.encode()

@@ -4,13 +4,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Optional
 
 from ...core.errors import CorruptRecord
 from ...core.paths import Paths
-from ...core.specs import ContainerSpec, ImageConfig, Mount
+from ...core.specs import Attachment, ContainerSpec, ImageConfig, Mount
 from ..records import load, names_in
 
 STARTED = "started"
@@ -61,8 +61,34 @@ class ContainerRecord:
 
     def endpoints(self) -> list[tuple[str, Endpoint]]:
         """Networks and addresses in the order of the task: a JSON object has none."""
-        order = {entry.name: position for position, entry in enumerate(self.spec.networks)}
-        return sorted(self.networks.items(), key=lambda item: (order.get(item[0], len(order)), item[1].index))
+        return in_order(self.networks, self.spec.networks)
+
+
+@dataclass(frozen=True)
+class NamedSpec:
+    """What a specification says of names."""
+
+    name: str
+    hostname: str = ""
+    networks: tuple[Attachment, ...] = ()
+    etc_hosts: dict[str, str] = field(default_factory=dict)
+    uts: str = ""
+
+
+@dataclass(frozen=True)
+class NamedRecord:
+    """A record as far as it is about names: the same file, read in a fraction of the time."""
+
+    name: str
+    spec: NamedSpec
+    networks: dict[str, Endpoint] = field(default_factory=dict)
+    complete: bool = False
+
+
+def in_order(networks: dict[str, Endpoint], wanted: Sequence[Attachment]) -> list[tuple[str, Endpoint]]:
+    """Endpoints by the order of the attachments that they are of."""
+    order = {entry.name: position for position, entry in enumerate(wanted)}
+    return sorted(networks.items(), key=lambda item: (order.get(item[0], len(order)), item[1].index))
 
 
 def find(paths: Paths, name: str) -> Optional[ContainerRecord]:

@@ -89,6 +89,8 @@ def _restore_record(paths: Paths, step: Step) -> None:
 
 def _remove_network(paths: Paths, step: Step) -> None:
     remove_tree(paths.network(_seen(step).name))
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(paths.names_in(_seen(step).name))
     with contextlib.suppress(OSError):  # others are still in it
         os.rmdir(paths.networks)
 

@@ -17,7 +17,7 @@ from ...core.paths import Paths
 from ...core.plan import Plan
 from ...network import netns, veth
 from ...network.firewall.changes import Present
-from .leases import lease, members, release
+from .leases import holders, lease, members, release
 from .observe import observe_kernel
 from .plan import plan_repair
 from .published import publish, published, rules_present, unpublish
@@ -31,6 +31,7 @@ __all__ = [
     "create_netns",
     "delete_netns",
     "disconnect",
+    "holders",
     "lease",
     "load",
     "members",

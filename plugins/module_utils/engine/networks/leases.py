@@ -30,6 +30,11 @@ def members(paths: Paths, network: str) -> list[str]:
     return sorted(set(addresses(paths, network).values()))
 
 
+def holders(paths: Paths, network: str) -> list[str]:
+    """The ids of all that have a lease here, orphans too: found without a look at any record."""
+    return ipam.holders(paths.leases(network))
+
+
 def addresses(paths: Paths, network: str) -> dict[str, str]:
     """The addresses in use and the containers that have them; orphans left out."""
     alive = _alive(paths, network)

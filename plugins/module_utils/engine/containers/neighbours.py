@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Who is in a network under which names: what the hosts files of its containers need of one another.
+
+Each start changes the hosts files of all others in the network, and there may be a thousand, whose records take a
+second to read. So what is needed of them is kept in one small table a network. An entry counts only while the record
+is the very file that it was made of (its inode and time): nobody has to keep a table right, and one that is lost or
+old costs time alone. It lies where no container can write, like the records.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple, Optional, Union
+
+from ...core.errors import CorruptRecord
+from ...core.paths import Paths
+from ...linux.files import make_private_dir
+from ...network.hosts import Names, lines
+from ...runtime.state import stamp
+from ..networks import attach
+from ..records import load
+from .bundle import hostname
+from .record import ContainerRecord, NamedRecord, in_order
+
+_FORMAT = 1
+
+
+class Neighbour(NamedTuple):
+    """Addresses and names of a container: for itself, for the others in each of its networks, and its `etc_hosts`."""
+
+    own: list[Names]
+    shown: dict[str, list[Names]]
+    more: dict[str, str]
+
+
+def neighbour(record: Union[ContainerRecord, NamedRecord]) -> Neighbour:
+    """What a record says of it."""
+    found = in_order(record.networks, record.spec.networks)
+    aliases = {entry.name: entry.aliases for entry in record.spec.networks}
+    own: list[Names] = [(endpoint.ipv4, [hostname(record.spec), record.name]) for _network, endpoint in found]
+    shown: dict[str, list[Names]] = {
+        network: [(endpoint.ipv4, [record.name, *aliases.get(network, ())])] for network, endpoint in found
+    }
+    return Neighbour(own, shown, record.spec.etc_hosts)
+
+
+class Neighbours:
+    """All containers of the networks that are asked for, each network read once."""
+
+    def __init__(self, paths: Paths) -> None:
+        self._paths = paths
+        self._networks: dict[str, dict[str, Neighbour]] = {}
+        self._ordered: dict[frozenset[str], _Ordered] = {}
+
+    def of(self, network: str) -> dict[str, Neighbour]:
+        """The containers of a network by their ids."""
+        if network not in self._networks:
+            self._networks[network] = _read(self._paths, network)
+        return self._networks[network]
+
+    def lines(self, networks: Iterable[str], but: str) -> str:
+        """The lines of a hosts file about all containers of these networks but one."""
+        wanted = frozenset(networks)
+        if wanted not in self._ordered:
+            self._ordered[wanted] = _Ordered(
+                (ip, names, container_id)
+                for network in wanted
+                for container_id, found in self.of(network).items()
+                for ip, names in found.shown[network]
+            )
+        return self._ordered[wanted].but(but)
+
+
+class _Ordered:
+    """Lines in the order of addresses, made once for all who need them without their own."""
+
+    def __init__(self, entries: Iterable[tuple[str, Sequence[str], str]]) -> None:
+        self._lines: list[str] = []
+        self._places: dict[str, list[int]] = {}
+        for ip, names, container_id in sorted(entries):
+            self._places.setdefault(container_id, []).append(len(self._lines))
+            self._lines.append(lines([(ip, names)]))
+
+    def but(self, container_id: str) -> str:
+        found = self._lines.copy()
+        for place in reversed(self._places.get(container_id, [])):
+            del found[place]
+        return "".join(found)
+
+
+def _read(paths: Paths, network: str) -> dict[str, Neighbour]:
+    """The table as it should be; it is written again if it was not."""
+    before = _table(paths.names_in(network))
+    after = {container_id: _entry(paths, container_id, before) for container_id in attach.holders(paths, network)}
+    if after != before:
+        _keep(paths.names_in(network), after)
+    found = {container_id: entry[1] for container_id, entry in after.items()}
+    return {container_id: known for container_id, known in found.items() if known and network in known.shown}
+
+
+_Entry = tuple[str, Optional[Neighbour]]
+"""Of which file it was made, and what that said; None when it is no record of a container that was completely made."""
+
+
+def _entry(paths: Paths, container_id: str, before: dict[str, _Entry]) -> _Entry:
+    path = paths.container_record(container_id)
+    now = stamp(path)
+    if container_id in before and before[container_id][0] == now:
+        return before[container_id]
+    try:
+        record = load(NamedRecord, path)
+    except CorruptRecord:
+        record = None
+    return now, neighbour(record) if record is not None and record.complete else None
+
+
+def _table(path: str) -> dict[str, _Entry]:
+    """The table as it is; empty when there is none of this format."""
+    try:
+        with open(path, "rb") as handle:
+            found = json.loads(handle.read())
+        if found["format"] != _FORMAT:
+            return {}
+        return {key: (mark, entry and Neighbour(*entry)) for key, (mark, entry) in found["containers"].items()}
+    except (OSError, ValueError, TypeError, KeyError):
+        return {}
+
+
+def _keep(path: str, table: dict[str, _Entry]) -> None:
+    """Replace it. One that cannot be written is made again the next time, and it need not survive a power cut."""
+    temporary = f"{path}.{os.getpid()}.tmp"
+    with contextlib.suppress(OSError):
+        make_private_dir(os.path.dirname(path))
+        with open(temporary, "wb") as handle:
+            handle.write(json.dumps({"format": _FORMAT, "containers": table}).encode())
+        os.replace(temporary, path)

@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The names of a network's containers: kept in a table that nobody has to keep right."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.mini.containers.plugins.module_utils.core import codec
+
+
+def _hosts(host: Any, name: str) -> str:
+    text: str = host.exec(name, "cat", "/etc/hosts").stdout.decode()
+    return text
+
+
+@pytest.fixture
+def lan(host: Any) -> Iterator[Any]:
+    """Two containers in one network."""
+    host.network()
+    for name in ("a", "b"):
+        host.container(name, networks=[{"name": "lan", "aliases": [f"{name}-alias"]}])
+    yield host
+    host.absent("a", "b", "c")
+    host.no_network("lan")
+
+
+def test_a_table_that_is_damaged_is_made_again(lan: Any) -> None:
+    table = Path(lan.paths.names_in("lan"))
+    whole = table.read_bytes()
+    for damage in (
+        b"",
+        b"\0" * 200,
+        b"[]",
+        b'{"format": 1, "containers": {"x": 1}}',
+        b'{"format": 0, "containers": {}}',
+    ):
+        table.write_bytes(damage)
+        assert not lan.container("a", networks=[{"name": "lan", "aliases": ["a-alias"]}]).plan
+        assert table.read_bytes() == whole
+
+
+def test_records_are_not_decoded_by_the_starts_of_others(lan: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many there are: the one that comes is read, and what it changed."""
+    others = [lan.paths.container_record(lan.record(name).id) for name in ("a", "b")]
+    read: list[str] = []
+    decode = codec.decode
+    monkeypatch.setattr(codec, "decode", lambda cls, raw, source: read.append(source) or decode(cls, raw, source))
+    lan.container("c", networks=[{"name": "lan"}])
+    assert read
+    assert not set(read) & set(others)
+    assert all("\tc\n" in _hosts(lan, name) for name in ("a", "b"))
+
+
+def test_a_table_of_before_an_interrupted_task(lan: Any) -> None:
+    """Whoever died between the record and the table, or the hosts files, is made good by the next task."""
+    table, early = Path(lan.paths.names_in("lan")), Path(lan.paths.names_in("lan")).read_bytes()
+    lan.container("c", networks=[{"name": "lan"}])
+    lan.absent("b")
+    table.write_bytes(early)
+    Path(lan.paths.container(lan.record("a").id, "hosts")).write_text("half")
+    assert lan.container("a", networks=[{"name": "lan", "aliases": ["a-alias"]}]).plan
+    assert "\tc\n" in _hosts(lan, "a")
+    assert "\tb " not in _hosts(lan, "a")
+
+
+def test_what_a_container_writes_is_its_own(lan: Any) -> None:
+    """Lines of its making are seen by nobody else, and are gone with the next change."""
+    lan.exec("a", "sh", "-c", "echo '10.77.1.1 b forged' >> /etc/hosts")
+    lan.container("c", networks=[{"name": "lan"}])
+    assert not any("forged" in _hosts(lan, name) for name in "abc")
