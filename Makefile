@@ -25,6 +25,8 @@ TEST_PACKAGES := $(CONTROLLER_PACKAGES) apache2-utils busybox-static conntrack d
 	libseccomp2 linux-libc-dev nftables openssl procps python3-pyroute2 skopeo tini umoci xz-utils zstd
 # Engines that drive our runtime in tests/kernel/oci; a host that is somebody's workstation may not want a Docker daemon.
 CLIENT_PACKAGES := docker.io podman runc
+# Its sshd is started by the tests, in namespaces of their own.
+HOSTS_PACKAGES := openssh-client openssh-server
 VM_PACKAGES := debian-archive-keyring e2fsprogs mmdebstrap openssh-client qemu-system-x86 qemu-utils
 PYENV_VERSIONS := $(HOME)/.pyenv/versions
 UNIT_PYTHONS := 3.9 3.10 3.11 3.12 3.13
@@ -38,7 +40,7 @@ demo: controller  ## put a small site on this host: playbooks/site.yml
 	ansible-playbook playbooks/site.yml
 
 .PHONY: test
-test: system clients lint check unit-pythons molecule test-vm  ## everything CI runs
+test: system clients lint check test-hosts unit-pythons molecule test-vm  ## everything CI runs
 
 .PHONY: lint
 lint: tools  ## ruff, mypy, yamllint, ansible-lint
@@ -73,6 +75,11 @@ unit-pythons: tools  ## the unit tests on each Python of a managed host that pye
 .PHONY: molecule
 molecule: system tools  ## the roles on real containers: converge, idempotence, verify, destroy
 	cd extensions && molecule test --all
+
+.PHONY: test-hosts
+test-hosts: system tools  ## several hosts on this machine, over ssh: the roles, networks over hosts, partitions, updates
+	@$(call install,$(HOSTS_PACKAGES))
+	pytest -q tests/integration || pytest -q --last-failed --last-failed-no-failures none tests/integration
 
 .PHONY: test-vm
 test-vm: tools  ## the site on a stock Debian 12 in a virtual machine: cgroup v2, systemd, a power cut
