@@ -8,7 +8,7 @@ from typing import Any
 
 from ansible_collections.mini.containers.plugins.module_utils.core.paths import Paths
 from ansible_collections.mini.containers.plugins.module_utils.core.plan import Observer, silent
-from ansible_collections.mini.containers.plugins.module_utils.core.specs import NetworkSpec
+from ansible_collections.mini.containers.plugins.module_utils.core.specs import NetworkSpec, Subnet
 from ansible_collections.mini.containers.plugins.module_utils.engine import runtime
 from ansible_collections.mini.containers.plugins.module_utils.engine.containers import execute
 from ansible_collections.mini.containers.plugins.module_utils.engine.containers.converge import converge
@@ -31,7 +31,7 @@ OPTIONS = {"image": IMAGE, "command": list(COMMAND), "memory": str(MEMORY), "pid
 def prepare(paths: Paths, rootfs: Path) -> None:
     """The image and the network."""
     images.ensure(paths, ImageSpec(parse(IMAGE), src=str(rootfs)))
-    networks.ensure(paths, NetworkSpec(NETWORK, subnet="10.99.0.0/24"), {"subnet"})
+    networks.ensure(paths, NetworkSpec(NETWORK, ipam_config=(Subnet("10.99.0.0/24"),)), ())
 
 
 def asked(number: int, *, network: bool) -> dict[str, Any]:

@@ -43,7 +43,7 @@ options:
     description: Address of the host in the network. The first of the subnet, when left out.
     type: str
   ipam_config:
-    description: Subnet and gateway, as M(community.docker.docker_network) takes them. One entry.
+    description: Subnets, as M(community.docker.docker_network) takes them. Each entry is the whole truth of its subnet.
     type: list
     elements: dict
     suboptions:
@@ -51,9 +51,15 @@ options:
         description: As O(subnet).
         type: str
         required: true
+      iprange:
+        description: The part of the subnet from which addresses are given out. All of it, when left out.
+        type: str
       gateway:
         description: As O(gateway).
         type: str
+      aux_addresses:
+        description: Addresses, by any name, that no container gets.
+        type: dict
   internal:
     description: Whether containers are kept from everything but each other and the host.
     type: bool

@@ -21,7 +21,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.mini.containers.plugins.module_utils.core.paths import Paths
-from ansible_collections.mini.containers.plugins.module_utils.core.specs import ImageConfig, NetworkSpec
+from ansible_collections.mini.containers.plugins.module_utils.core.specs import ImageConfig, NetworkSpec, Subnet
 from ansible_collections.mini.containers.plugins.module_utils.engine.containers import converge as containers
 from ansible_collections.mini.containers.plugins.module_utils.engine.containers import execute, waiting
 from ansible_collections.mini.containers.plugins.module_utils.engine.containers.living import live_process
@@ -121,9 +121,10 @@ class Host:
         """A directory as an image of one layer."""
         _import_image(self.paths, name, rootfs, **config)
 
-    def network(self, name: str = "lan", **fields: Any) -> None:
+    def network(self, name: str = "lan", *subnets: str, **fields: Any) -> None:
         """What the task `mini_network` does."""
-        networks.ensure(self.paths, NetworkSpec(name, **fields), set(fields))
+        spec = NetworkSpec(name, ipam_config=tuple(map(Subnet, subnets)), **fields)
+        networks.ensure(self.paths, spec, set(fields))
 
     def no_network(self, *names: str) -> None:
         """Remove networks."""

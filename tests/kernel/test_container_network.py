@@ -163,7 +163,7 @@ def test_the_address_stays_when_the_container_restarts(host: Any) -> None:
 
 
 def test_a_full_network_is_one_sentence(host: Any) -> None:
-    host.network("tiny", subnet="10.99.0.0/30")
+    host.network("tiny", "10.99.0.0/30")
     host.container("only", networks=[{"name": "tiny"}])
     with pytest.raises(MiniError, match="tiny"):
         host.container("more", networks=[{"name": "tiny"}])

@@ -32,7 +32,7 @@ def default_route(host: Any) -> str:
 @pytest.fixture
 def nets(host: Any) -> Any:
     for name, number in (("one", 1), ("two", 2), ("three", 3)):
-        host.network(name, subnet=f"10.77.{number}.0/24")
+        host.network(name, f"10.77.{number}.0/24")
     yield host
     host.absent("c", "peer")
     host.no_network("one", "two", "three")

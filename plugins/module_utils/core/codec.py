@@ -2,7 +2,8 @@
 """Frozen dataclasses ⇄ JSON records with a schema version.
 
 Only what records need: dataclasses, tuples, string-keyed mappings, optionals, numbers, strings, booleans.
-A record of an older schema is read (missing fields take their defaults), a newer one is refused untouched.
+A record of an older schema is read: missing fields take their defaults, and a class whose fields have changed says in
+`of_older` what they were. A newer one is refused untouched.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any, TypeVar, Union
 
 from .errors import CorruptRecord
 
-SCHEMA = 1
+SCHEMA = 2
 T = TypeVar("T")
 
 
@@ -63,6 +64,8 @@ def from_plain(cls: Any, value: Any) -> Any:
 
 def _dataclass(cls: type, value: Any) -> Any:
     _expect(value, dict, cls)
+    of_older = getattr(cls, "of_older", None)
+    value = of_older(value) if of_older else value
     hints = _hints(cls)
     known = {field.name for field in dataclasses.fields(cls)}
     return cls(**{name: from_plain(hints[name], item) for name, item in value.items() if name in known})

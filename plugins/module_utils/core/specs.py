@@ -8,7 +8,7 @@ These classes are written into records, so their annotations must be evaluable o
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Optional
+from typing import Any, Optional
 
 
 @dataclass(frozen=True)
@@ -49,16 +49,68 @@ class ImageConfig:
 
 
 @dataclass(frozen=True)
+class Subnet:
+    """A range of addresses of a network, IPv4 or IPv6.
+
+    The host has `gateway`. Addresses are given out from `iprange`, empty for the whole subnet, and nobody gets those in
+    `aux_addresses`, which are there by a name.
+    """
+
+    subnet: str
+    iprange: str = ""
+    gateway: str = ""
+    aux_addresses: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def version(self) -> int:
+        """4 or 6."""
+        return 6 if ":" in self.subnet else 4
+
+
+@dataclass(frozen=True)
 class NetworkSpec:
-    """A network. `subnet` and `gateway` empty: chosen when it is created, and then kept."""
+    """A network. A family that is enabled and has no subnet gets one when the network is created, and keeps it.
+
+    `driver_options` are as given; what they mean is in fields of their own as well. `isolate` keeps the containers of
+    other networks out.
+    """
 
     name: str
     driver: str = "bridge"
-    subnet: str = ""
-    gateway: str = ""
+    ipam_config: tuple[Subnet, ...] = ()
     internal: bool = False
     mtu: int = 0
     labels: dict[str, str] = field(default_factory=dict)
+    enable_ipv4: bool = True
+    enable_ipv6: bool = False
+    isolate: bool = True
+    driver_options: dict[str, str] = field(default_factory=dict)
+
+    @staticmethod
+    def of_older(fields: dict[str, Any]) -> dict[str, Any]:
+        """Records of the first schema have one IPv4 subnet, in two fields."""
+        if "subnet" not in fields:
+            return fields
+        return {**fields, "ipam_config": [{"subnet": fields["subnet"], "gateway": fields["gateway"]}]}
+
+    def of_family(self, version: int) -> tuple[Subnet, ...]:
+        """The subnets of IPv4 or of IPv6."""
+        return tuple(entry for entry in self.ipam_config if entry.version == version)
+
+    @property
+    def subnets(self) -> tuple[str, ...]:
+        """All subnets, of both families."""
+        return tuple(entry.subnet for entry in self.ipam_config)
+
+    @property
+    def subnet4(self) -> str:
+        """The first IPv4 subnet, or an empty string."""
+        return next((entry.subnet for entry in self.of_family(4)), "")
+
+    @property
+    def subnet6(self) -> str:
+        """The first IPv6 subnet, or an empty string."""
+        return next((entry.subnet for entry in self.of_family(6)), "")
 
 
 @dataclass(frozen=True, order=True)
@@ -176,7 +228,7 @@ class Ulimit:
 
 @dataclass(frozen=True)
 class Attachment:
-    """A container's place in a network. `ipv4_address` empty: any free one; `mac_address` empty: made from it.
+    """A container's place in a network. An address that is empty is any free one; `mac_address` empty: made from it.
 
     The default route leads into the network of the highest `gw_priority`; of several, the first. `interface` is what it
     is called in the container, empty for the next free of eth0, eth1, ….
@@ -188,6 +240,7 @@ class Attachment:
     mac_address: str = ""
     gw_priority: int = 0
     interface: str = ""
+    ipv6_address: str = ""
 
 
 @dataclass(frozen=True, order=True)

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..core.errors import BadInput
 from ..core.names import check_name
-from ..core.specs import NetworkSpec
+from ..core.specs import NetworkSpec, Subnet
 from ..network import pools
 
 NETWORK_OPTIONS: dict[str, Any] = {
@@ -19,7 +19,12 @@ NETWORK_OPTIONS: dict[str, Any] = {
     "ipam_config": {
         "type": "list",
         "elements": "dict",
-        "options": {"subnet": {"type": "str", "required": True}, "gateway": {"type": "str"}},
+        "options": {
+            "subnet": {"type": "str", "required": True},
+            "iprange": {"type": "str"},
+            "gateway": {"type": "str"},
+            "aux_addresses": {"type": "dict"},
+        },
     },
     "internal": {"type": "bool"},
     "mtu": {"type": "int"},
@@ -31,15 +36,13 @@ MTU_MIN, MTU_MAX = 576, 65535  # RFC 791 asks for 576; a bridge takes no more th
 
 def network_spec(params: Mapping[str, Any]) -> NetworkSpec:
     """What the task asks for; options that are left out have their empty value."""
-    subnet, gateway = _addresses(params)
     mtu = params["mtu"] or 0
     if mtu and not MTU_MIN <= mtu <= MTU_MAX:
         raise BadInput(f"mtu: {mtu} is not possible", hint=f"give {MTU_MIN} to {MTU_MAX}")
     return NetworkSpec(
         name=check_name("network", params["name"]),
         driver=params["driver"],
-        subnet=subnet,
-        gateway=gateway,
+        ipam_config=_ipam_config(params),
         internal=bool(params["internal"]),
         mtu=mtu,
         labels={str(key): str(value) for key, value in (params["labels"] or {}).items()},
@@ -48,18 +51,22 @@ def network_spec(params: Mapping[str, Any]) -> NetworkSpec:
 
 def given(params: Mapping[str, Any]) -> frozenset[str]:
     """The fields of the specification that the task mentions."""
-    subnet, gateway = _addresses(params)
-    mentioned = {name for name in ("internal", "mtu", "labels") if params[name] is not None}
-    return frozenset(mentioned | ({"subnet"} if subnet else set()) | ({"gateway"} if gateway else set()))
+    return frozenset(name for name in ("internal", "mtu", "labels") if params[name] is not None)
 
 
-def _addresses(params: Mapping[str, Any]) -> tuple[str, str]:
-    entries = params["ipam_config"] or []
-    if len(entries) > 1:
-        raise BadInput("ipam_config: a network has one IPv4 subnet", hint="give one entry")
-    source = entries[0] if entries else params
-    subnet = pools.parse_subnet(source["subnet"]) if source["subnet"] else ""
-    gateway = source["gateway"] or ""
-    if gateway and not subnet:
-        raise BadInput(f"gateway: {gateway} is given without a subnet", hint="give the subnet as well")
-    return subnet, pools.parse_gateway(gateway, subnet) if gateway else ""
+def _ipam_config(params: Mapping[str, Any]) -> tuple[Subnet, ...]:
+    """`subnet` and `gateway` are the short way of writing one entry."""
+    if params["gateway"] and not params["subnet"]:
+        raise BadInput(f"gateway: {params['gateway']} is given without a subnet", hint="give the subnet as well")
+    short = [{"subnet": params["subnet"], "gateway": params["gateway"]}] if params["subnet"] else []
+    entries = tuple(
+        pools.parse(
+            entry["subnet"],
+            entry.get("iprange") or "",
+            entry.get("gateway") or "",
+            {str(name): str(address) for name, address in (entry.get("aux_addresses") or {}).items()},
+        )
+        for entry in params["ipam_config"] or short
+    )
+    pools.check_apart(entry.subnet for entry in entries)
+    return entries

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The bridge of a network: a switch in the kernel whose own address is the containers' gateway.
+"""The bridge of a network: a switch in the kernel whose own addresses are the containers' gateways.
 
 Its name is derived from the network's, because the kernel takes no more than 15 bytes; its alias (`ip link` shows it)
 says in full which network it is, and that it is ours. A bridge that somebody else made is never touched.
@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import ipaddress
 import os
 from dataclasses import dataclass
 from typing import Optional
 
-from ..core.errors import Conflict
+from ..core.errors import Conflict, StepFailed
 from ..linux.files import read_text, write_kernel
 from . import rtnl
 from .rtnl import Rtnl
@@ -23,21 +22,20 @@ from .veth import mac_of
 
 @dataclass(frozen=True)
 class Bridge:
-    """A bridge as it should be."""
+    """A bridge as it should be; `addresses` are the gateways, each with its prefix length."""
 
     name: str
     alias: str
-    subnet: str
-    gateway: str
+    addresses: tuple[str, ...]
     mtu: int = 0
 
     @property
-    def network(self) -> ipaddress.IPv4Network:
-        return ipaddress.IPv4Network(self.subnet)
+    def mac(self) -> str:
+        return mac_of(self.addresses[0].partition("/")[0]).hex(":")
 
     @property
-    def mac(self) -> str:
-        return mac_of(self.gateway).hex(":")
+    def ipv6(self) -> bool:
+        return any(":" in address for address in self.addresses)
 
 
 @dataclass(frozen=True)
@@ -54,26 +52,26 @@ class BridgeState:
     sysctls: bool
 
 
-def sysctls(name: str) -> dict[str, str]:
+def sysctls(name: str, *, ipv6: bool) -> dict[str, str]:
     """Settings of a bridge by path.
 
-    `route_localnet` lets this host's 127.0.0.1 reach published ports. IPv6 is off while networks have none, so that
-    no container can pose as a router.
+    `route_localnet` lets this host's 127.0.0.1 reach published ports. No container can pose as a router: IPv6 is off
+    where the network has none, and else no router is believed.
     """
     return {
         f"/proc/sys/net/ipv4/conf/{name}/route_localnet": "1",
         f"/proc/sys/net/ipv6/conf/{name}/accept_ra": "0",
-        f"/proc/sys/net/ipv6/conf/{name}/disable_ipv6": "1",
+        f"/proc/sys/net/ipv6/conf/{name}/disable_ipv6": "0" if ipv6 else "1",
     }
 
 
-def observe(host: Rtnl, name: str) -> Optional[BridgeState]:
+def observe(host: Rtnl, name: str, *, ipv6: bool) -> Optional[BridgeState]:
     """The interface called `name`, or None."""
     found = rtnl.link(host, name)
     if found is None:
         return None
     mine = tuple(f"{address.ip}/{address.prefix}" for address in rtnl.addresses(host) if address.index == found.index)
-    settings = all(read_text(path, value) == value for path, value in sysctls(name).items())
+    settings = all(read_text(path, value) == value for path, value in sysctls(name, ipv6=ipv6).items())
     return BridgeState(found.index, found.kind, found.alias, found.mac, found.mtu, found.up, mine, settings)
 
 
@@ -89,9 +87,9 @@ def check_ours(state: BridgeState, wanted: Bridge) -> None:
         raise Conflict(f"the interface name {wanted.name} is taken by a {what}", hint="remove or rename it")
 
 
-def address_is_right(state: BridgeState, wanted: Bridge) -> bool:
-    """Up, with the gateway's address and no other."""
-    return state.up and state.addresses == (f"{wanted.gateway}/{wanted.network.prefixlen}",)
+def addresses_are_right(state: BridgeState, wanted: Bridge) -> bool:
+    """Up, with the gateways' addresses and no other."""
+    return state.up and sorted(state.addresses) == sorted(wanted.addresses)
 
 
 def create(wanted: Bridge) -> None:
@@ -99,7 +97,7 @@ def create(wanted: Bridge) -> None:
     from . import netlink
 
     with Rtnl() as host:
-        state = observe(host, wanted.name)
+        state = observe(host, wanted.name, ipv6=wanted.ipv6)
     if state is None:
         netlink.create_bridge(wanted.name, wanted.mac, wanted.alias, wanted.mtu)
         return
@@ -107,17 +105,24 @@ def create(wanted: Bridge) -> None:
     netlink.configure_bridge(wanted.name, wanted.alias, wanted.mtu)
 
 
-def set_address(wanted: Bridge) -> None:
-    """The gateway's address, and up."""
-    from . import netlink
+def set_addresses(wanted: Bridge) -> None:
+    """The gateways' addresses and no other, and up."""
+    with Rtnl() as host:
+        found = rtnl.link(host, wanted.name)
+        if found is None:
+            raise StepFailed(f"the bridge {wanted.name} vanished while it was set up", errno=errno.ENODEV)
+        there = {f"{old.ip}/{old.prefix}": old for old in rtnl.addresses(host) if old.index == found.index}
+        for text in there.keys() - set(wanted.addresses):
+            rtnl.delete_address(host, there[text])
+        for text in wanted.addresses:
+            ip, _slash, prefix = text.partition("/")
+            rtnl.add_address(host, found.index, ip, int(prefix))
+        rtnl.set_link(host, found.index)
 
-    network = wanted.network
-    netlink.set_address(wanted.name, wanted.gateway, network.prefixlen, str(network.broadcast_address))
 
-
-def set_sysctls(name: str) -> None:
+def set_sysctls(wanted: Bridge) -> None:
     """Write the settings; files of a protocol that the kernel does not have are left out."""
-    for path, value in sysctls(name).items():
+    for path, value in sysctls(wanted.name, ipv6=wanted.ipv6).items():
         if os.path.exists(path):
             write_kernel(path, value)
 

@@ -47,22 +47,6 @@ def configure_bridge(name: str, alias: str, mtu: int) -> None:
         ipr.link("set", index=_index(ipr, name), ifalias=alias, **size)
 
 
-def set_address(name: str, ip: str, prefix: int, broadcast: str) -> None:
-    """Make this the only IPv4 address of the bridge, and bring the bridge up."""
-    with _iproute(f"give the bridge {name} the address {ip}/{prefix}") as ipr:
-        index = _index(ipr, name)
-        present = False
-        for message in ipr.get_addr(index=index, family=2):
-            other = (message.get_attr("IFA_LOCAL") or message.get_attr("IFA_ADDRESS"), message["prefixlen"])
-            if other == (ip, prefix):
-                present = True
-            else:
-                ipr.addr("del", index=index, address=other[0], prefixlen=other[1])
-        if not present:
-            ipr.addr("add", index=index, address=ip, prefixlen=prefix, broadcast=broadcast)
-        ipr.link("set", index=index, state="up")
-
-
 def _index(ipr: Any, name: str) -> int:
     found = ipr.link_lookup(ifname=name)
     if not found:

@@ -8,6 +8,7 @@ import, which is too much for a container that starts in ten.
 from __future__ import annotations
 
 import errno
+import ipaddress
 import socket
 import struct
 import sys
@@ -28,7 +29,7 @@ from .wire import (
 )
 
 RTM_NEWLINK, RTM_DELLINK, RTM_GETLINK = 16, 17, 18
-RTM_NEWADDR, RTM_GETADDR = 20, 22
+RTM_NEWADDR, RTM_DELADDR, RTM_GETADDR = 20, 21, 22
 RTM_NEWROUTE, RTM_GETROUTE = 24, 26
 
 IFLA_ADDRESS, IFLA_IFNAME, IFLA_MTU, IFLA_MASTER = 1, 3, 4, 10
@@ -37,8 +38,10 @@ IFLA_INFO_KIND, IFLA_INFO_DATA, IFLA_INFO_SLAVE_KIND, IFLA_INFO_SLAVE_DATA = 1, 
 VETH_INFO_PEER, IFLA_BRPORT_MODE = 1, 4
 IFA_ADDRESS, IFA_LOCAL, IFA_BROADCAST = 1, 2, 4
 RTA_DST, RTA_OIF, RTA_GATEWAY, RTA_PRIORITY = 1, 4, 5, 6
+IFA_F_NODAD = 0x02
 IFF_UP = 1
-RT_TABLE_MAIN, RTPROT_BOOT, RT_SCOPE_UNIVERSE, RTN_UNICAST = 254, 3, 0, 1
+FAMILIES = (socket.AF_INET, socket.AF_INET6)
+RT_TABLE_MAIN, RTPROT_BOOT, RT_SCOPE_UNIVERSE, RT_SCOPE_LINK, RTN_UNICAST = 254, 3, 0, 253, 1
 
 _IFINFO = struct.Struct("=BxHiII")
 _IFADDR = struct.Struct("=BBBBI")
@@ -67,7 +70,7 @@ class Link:
 
 @dataclass(frozen=True)
 class Address:
-    """An IPv4 address of an interface."""
+    """An address of an interface."""
 
     index: int
     ip: str
@@ -76,7 +79,7 @@ class Address:
 
 @dataclass(frozen=True)
 class Route:
-    """An IPv4 route; `destination` is `0.0.0.0` with prefix 0 for the default one."""
+    """A route; `destination` is `0.0.0.0` or `::` with prefix 0 for the default one."""
 
     destination: str
     prefix: int
@@ -84,6 +87,16 @@ class Route:
     index: int
     metric: int
     kind: int
+
+    @property
+    def version(self) -> int:
+        """4 or 6."""
+        return 6 if ":" in self.destination else 4
+
+    @property
+    def link_local(self) -> bool:
+        """Whether every interface with IPv6 has it (fe80::/64), or may have it (169.254.0.0/16)."""
+        return ipaddress.ip_address(self.destination).is_link_local
 
 
 # Links
@@ -175,48 +188,74 @@ def delete_link(rtnl: Rtnl, index: int) -> None:
 # Addresses and routes
 
 
-def add_address(rtnl: Rtnl, index: int, ip: str, prefix: int, broadcast: str) -> None:
-    """Give an interface an IPv4 address; it may have it already."""
-    raw = socket.inet_aton(ip)
-    body = _IFADDR.pack(socket.AF_INET, prefix, 0, RT_SCOPE_UNIVERSE, index)
-    body += attribute(IFA_LOCAL, raw) + attribute(IFA_ADDRESS, raw)
-    body += attribute(IFA_BROADCAST, socket.inet_aton(broadcast))
+def add_address(rtnl: Rtnl, index: int, ip: str, prefix: int) -> None:
+    """Give an interface an address; it may have it already. That nobody else has it is known, and not probed for."""
+    raw, broadcast = _raw(ip), b""
+    if len(raw) == 4:
+        last = ipaddress.ip_interface(f"{ip}/{prefix}").network.broadcast_address
+        broadcast = attribute(IFA_BROADCAST, last.packed)
+    flags = IFA_F_NODAD if len(raw) == 16 else 0
+    body = _IFADDR.pack(_family(raw), prefix, flags, RT_SCOPE_UNIVERSE, index)
+    body += attribute(IFA_LOCAL, raw) + attribute(IFA_ADDRESS, raw) + broadcast
     rtnl.request(f"add the address {ip}/{prefix}", RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE, body)
 
 
+def delete_address(rtnl: Rtnl, address: Address) -> None:
+    """Take an address from an interface."""
+    raw = _raw(address.ip)
+    body = _IFADDR.pack(_family(raw), address.prefix, 0, 0, address.index) + attribute(IFA_LOCAL, raw)
+    rtnl.request(f"delete the address {address.ip}/{address.prefix}", RTM_DELADDR, 0, body)
+
+
 def addresses(rtnl: Rtnl) -> list[Address]:
-    """All IPv4 addresses."""
+    """All addresses but those that every interface with IPv6 has by itself (fe80::/64)."""
     found = []
-    for raw in rtnl.dump("list addresses", RTM_GETADDR, _IFADDR.pack(socket.AF_INET, 0, 0, 0, 0)):
-        _family, prefix, _flags, _scope, index = _IFADDR.unpack_from(raw)
-        local = attributes(raw[_IFADDR.size :]).get(IFA_LOCAL)
-        if local is not None:
-            found.append(Address(index, socket.inet_ntoa(local), prefix))
+    for family in FAMILIES:
+        for raw in rtnl.dump("list addresses", RTM_GETADDR, _IFADDR.pack(family, 0, 0, 0, 0)):
+            answered, prefix, _flags, scope, index = _IFADDR.unpack_from(raw)
+            values = attributes(raw[_IFADDR.size :])
+            local = values.get(IFA_LOCAL, values.get(IFA_ADDRESS))
+            # A kernel without IPv6 answers with the addresses of all families that it has.
+            if local is not None and answered == family and (family, scope) != (socket.AF_INET6, RT_SCOPE_LINK):
+                found.append(Address(index, socket.inet_ntop(family, local), prefix))
     return found
 
 
 def add_default_route(rtnl: Rtnl, gateway: str, index: int, metric: int) -> None:
     """A default route; among several the lowest metric is used."""
-    body = _RTMSG.pack(socket.AF_INET, 0, 0, 0, RT_TABLE_MAIN, RTPROT_BOOT, RT_SCOPE_UNIVERSE, RTN_UNICAST, 0)
-    body += attribute(RTA_GATEWAY, socket.inet_aton(gateway))
-    body += number32(RTA_OIF, index) + number32(RTA_PRIORITY, metric)
+    raw = _raw(gateway)
+    body = _RTMSG.pack(_family(raw), 0, 0, 0, RT_TABLE_MAIN, RTPROT_BOOT, RT_SCOPE_UNIVERSE, RTN_UNICAST, 0)
+    body += attribute(RTA_GATEWAY, raw) + number32(RTA_OIF, index) + number32(RTA_PRIORITY, metric)
     rtnl.request(f"add the default route by {gateway}", RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, body)
 
 
 def routes(rtnl: Rtnl) -> list[Route]:
-    """All IPv4 routes of all tables."""
-    return [_route(raw) for raw in rtnl.dump("list routes", RTM_GETROUTE, _RTMSG.pack(socket.AF_INET, *[0] * 8))]
+    """All routes of all tables."""
+    found = []
+    for family in FAMILIES:
+        answers = rtnl.dump("list routes", RTM_GETROUTE, _RTMSG.pack(family, *[0] * 8))
+        found += [_route(raw) for raw in answers if raw[0] == family]
+    return found
 
 
 def _route(raw: bytes) -> Route:
-    _family, prefix, _source, _tos, _table, _protocol, _scope, kind, _flags = _RTMSG.unpack_from(raw)
+    family, prefix, _source, _tos, _table, _protocol, _scope, kind, _flags = _RTMSG.unpack_from(raw)
     found = attributes(raw[_RTMSG.size :])
-    any_address = bytes(4)
+    any_address = bytes(16 if family == socket.AF_INET6 else 4)
     return Route(
-        destination=socket.inet_ntoa(found.get(RTA_DST, any_address)),
+        destination=socket.inet_ntop(family, found.get(RTA_DST, any_address)),
         prefix=prefix,
-        gateway=socket.inet_ntoa(found[RTA_GATEWAY]) if RTA_GATEWAY in found else "",
+        gateway=socket.inet_ntop(family, found[RTA_GATEWAY]) if RTA_GATEWAY in found else "",
         index=_integer(found.get(RTA_OIF)),
         metric=_integer(found.get(RTA_PRIORITY)),
         kind=kind,
     )
+
+
+def _raw(ip: str) -> bytes:
+    """An address as bytes: 4, or 16 of IPv6."""
+    return ipaddress.ip_address(ip).packed
+
+
+def _family(raw: bytes) -> int:
+    return socket.AF_INET6 if len(raw) == 16 else socket.AF_INET

@@ -8,6 +8,7 @@ right when a container is replaced by another with the same address.
 
 from __future__ import annotations
 
+import binascii
 import contextlib
 import errno
 import ipaddress
@@ -51,8 +52,10 @@ def host_name(container_id: str, network: str) -> str:
 
 
 def mac_of(ip: str) -> bytes:
-    """A locally administered MAC address (bit 1 of the first byte) that holds the IP address."""
-    return b"\x02\x6d" + ipaddress.IPv4Address(ip).packed
+    """A locally administered MAC address (bit 1 of the first byte) that holds the IPv4 address, or a CRC of the IPv6
+    one: two addresses that differ in their last 32 bits alone never have the same."""
+    raw = ipaddress.ip_address(ip).packed
+    return b"\x02\x6d" + (raw if len(raw) == 4 else binascii.crc32(raw).to_bytes(4, "big"))
 
 
 def attach(cable: Cable, netns: str) -> None:
@@ -93,7 +96,7 @@ def _quiet_ipv6(name: str) -> None:
 def _configure(inside: Rtnl, cable: Cable, index: int) -> None:
     rtnl.set_link(inside, index, mtu=cable.mtu)
     network = cable.network
-    rtnl.add_address(inside, index, cable.ip, network.prefixlen, str(network.broadcast_address))
+    rtnl.add_address(inside, index, cable.ip, network.prefixlen)
     if cable.gateway:
         rtnl.add_default_route(inside, cable.gateway, index, cable.metric)
 

@@ -27,6 +27,7 @@ from ansible_collections.mini.containers.plugins.module_utils.core.specs import 
     ContainerSpec,
     NetworkSpec,
     PublishedPort,
+    Subnet,
 )
 from ansible_collections.mini.containers.plugins.module_utils.engine.containers.record import ContainerRecord, Endpoint
 from ansible_collections.mini.containers.plugins.module_utils.engine.networks import attach
@@ -72,9 +73,10 @@ class Lab:
         self.children: list[int] = []
         self._sockets: list[socket.socket] = []
 
-    def network(self, name: str = "web", **fields: object) -> object:
+    def network(self, name: str = "web", *subnets: str, force: bool = False, **fields: object) -> object:
         """Create a network, or bring it up to date."""
-        return ensure(self.paths, NetworkSpec(name, **fields), frozenset(fields))
+        spec = NetworkSpec(name, ipam_config=tuple(map(Subnet, subnets)), **fields)
+        return ensure(self.paths, spec, frozenset(fields), force=force)
 
     def define(self, *networks: str, name: str = "box") -> Container:
         """A container's record and addresses, as the engine makes them."""

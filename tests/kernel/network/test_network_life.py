@@ -191,7 +191,7 @@ def test_changes_live(lab):
     assert names(lab.network("web")) == []
     assert names(lab.network("web", internal=True)) == ["write-network", "install-rules"]
     assert names(lab.network("web", mtu=1400)) == ["write-network", "configure-bridge"]
-    assert names(lab.network("web", mtu=1400, subnet="10.213.0.0/24")) == []
+    assert names(lab.network("web", "10.213.0.0/24", mtu=1400)) == []
     now = attach.load(lab.paths, "web")
     assert (now.id, now.created, now.spec.labels) == (first.id, first.created, {"b": "2"})
     assert not attach.connected(lab.paths, now, box.id, box.netns, attach.Plug(box.ip, 0)), (
@@ -205,8 +205,8 @@ def test_another_subnet(lab):
     lab.network("web")
     box = lab.container("web")
     with pytest.raises(Conflict, match="containers are attached .box"):
-        lab.network("web", subnet="10.77.0.0/24")
-    ensure(lab.paths, NetworkSpec("web", subnet="10.77.0.0/24"), {"subnet"}, force=True)
+        lab.network("web", "10.77.0.0/24")
+    lab.network("web", "10.77.0.0/24", force=True)
     assert "10.77.0.1/24" in sh("ip -4 -o address")
     assert "10.213.0" not in sh("ip -4 -o address; iptables-save")
     assert attach.members(lab.paths, "web") == []
@@ -226,11 +226,11 @@ def test_absent_refuses_while_in_use(lab):
 
 @one_backend
 def test_overlaps_are_named(lab):
-    lab.network("web", subnet="10.20.0.0/24")
+    lab.network("web", "10.20.0.0/24")
     with pytest.raises(Conflict, match=r"10\.20\.0\.128/25 overlaps the network web \(10\.20\.0\.0/24\)"):
-        lab.network("other", subnet="10.20.0.128/25")
+        lab.network("other", "10.20.0.128/25")
     with pytest.raises(Conflict, match=r"overlaps the route 192\.0\.2\.0/24 on lan0"):
-        lab.network("other", subnet="192.0.2.0/25")
+        lab.network("other", "192.0.2.0/25")
     sh("ip route add 10.213.0.0/16 via 192.0.2.2")
     assert lab.network("other").network["IPAM"]["Config"][0]["Subnet"] == "172.30.0.0/24", "the pool is routed away"
     sh("ip route del 10.213.0.0/16")
@@ -360,12 +360,12 @@ def killed(work, step: str, event: str) -> None:
 
 @one_backend
 def test_unreadable_record(lab):
-    lab.network("web", subnet="10.20.0.0/24")
+    lab.network("web", "10.20.0.0/24")
     lab.network("other")
     Path(lab.paths.network_record("web")).write_text("{", encoding="ascii")
     assert names(lab.network("other")) == []
     assert names(lab.network("web")) == ["set-record-aside", "write-network"]
-    assert attach.load(lab.paths, "web").spec.subnet == "10.20.0.0/24", "as its bridge says"
+    assert attach.load(lab.paths, "web").spec.subnet4 == "10.20.0.0/24", "as its bridge says"
     Path(lab.paths.network_record("web")).write_text("{", encoding="ascii")
     remove(lab.paths, "web")
     assert not os.path.exists(lab.paths.network("web"))

@@ -6,9 +6,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from ansible_collections.mini.containers.plugins.module_utils.core.codec import decode, encode
 from ansible_collections.mini.containers.plugins.module_utils.core.errors import BadInput, Conflict
 from ansible_collections.mini.containers.plugins.module_utils.core.plan import Impact
-from ansible_collections.mini.containers.plugins.module_utils.core.specs import NetworkSpec
+from ansible_collections.mini.containers.plugins.module_utils.core.specs import NetworkSpec, Subnet
 from ansible_collections.mini.containers.plugins.module_utils.engine.networks.observe import Observation
 from ansible_collections.mini.containers.plugins.module_utils.engine.networks.plan import (
     plan_absent,
@@ -22,7 +23,12 @@ from ansible_collections.mini.containers.plugins.module_utils.network.bridge imp
 from ansible_collections.mini.containers.plugins.module_utils.network.firewall.changes import Found, Present
 from ansible_collections.mini.containers.plugins.module_utils.network.firewall.rules import HOST, of_network
 
-SPEC = NetworkSpec("web", subnet="10.1.0.0/24", gateway="10.1.0.1")
+
+def one(subnet: str, gateway: str = "") -> tuple[Subnet, ...]:
+    return (Subnet(subnet, gateway=gateway),)
+
+
+SPEC = NetworkSpec("web", ipam_config=one("10.1.0.0/24", "10.1.0.1"))
 RECORD = NetworkRecord("1" * 64, SPEC, "mini-web", "2030-01-01T00:00:00Z")
 BRIDGE = BridgeState(3, "bridge", "mini:web", "02:6d:0a:01:00:01", 1500, True, ("10.1.0.1/24",), True)
 NOTHING = Observation("web", "mini-web", "mini:web", last=True)
@@ -42,7 +48,7 @@ RIGHT = Observation(
     record=RECORD,
     directory=True,
     bridge=BRIDGE,
-    rules=present(*HOST, *of_network("mini-web", SPEC.subnet)),
+    rules=present(*HOST, *of_network("mini-web", SPEC.subnet4)),
     forwarding=True,
     last=True,
 )
@@ -58,7 +64,7 @@ def names(plan) -> list[str]:
         (RIGHT, []),
         (replace(RIGHT, forwarding=False), ["allow-forwarding"]),
         (replace(RIGHT, rules=Present()), ["install-rules"]),
-        (replace(RIGHT, rules=present(*of_network("mini-web", SPEC.subnet))), ["install-rules"]),
+        (replace(RIGHT, rules=present(*of_network("mini-web", SPEC.subnet4))), ["install-rules"]),
         (replace(RIGHT, bridge=None), ["create-bridge", "set-bridge-sysctls", "set-gateway"]),
         (replace(RIGHT, bridge=replace(BRIDGE, alias="")), ["configure-bridge"]),
         (replace(RIGHT, bridge=replace(BRIDGE, up=False)), ["set-gateway"]),
@@ -78,8 +84,16 @@ def test_repair(seen, wanted):
         ({"labels": {"a": "1"}}, ["write-network"], Impact.LIVE),
         ({"internal": True}, ["write-network", "install-rules"], Impact.LIVE),
         ({"mtu": 1400}, ["write-network", "configure-bridge"], Impact.LIVE),
-        ({"gateway": "10.1.0.9"}, ["drop-leases", "write-network", "set-gateway"], Impact.RECREATE),
-        ({"subnet": "10.2.0.0/24"}, ["drop-leases", "write-network", "install-rules", "set-gateway"], Impact.RECREATE),
+        (
+            {"ipam_config": one("10.1.0.0/24", "10.1.0.9")},
+            ["drop-leases", "write-network", "set-gateway"],
+            Impact.RECREATE,
+        ),
+        (
+            {"ipam_config": one("10.2.0.0/24")},
+            ["drop-leases", "write-network", "install-rules", "set-gateway"],
+            Impact.RECREATE,
+        ),
     ],
 )
 def test_changes(fields, wanted, impact):
@@ -89,23 +103,24 @@ def test_changes(fields, wanted, impact):
 
 
 def test_what_is_not_mentioned_is_kept():
-    record = replace(RECORD, spec=replace(SPEC, internal=True, mtu=1400, labels={"a": "1"}, gateway="10.1.0.254"))
-    seen = replace(RIGHT, record=record)
-    assert resolve(NetworkSpec("web"), (), seen) == record.spec
-    assert resolve(NetworkSpec("web", subnet=SPEC.subnet), {"subnet"}, seen).gateway == "10.1.0.254"
-    assert resolve(NetworkSpec("web", subnet="10.2.0.0/24"), {"subnet"}, seen).gateway == "10.2.0.1"
+    kept = replace(SPEC, internal=True, mtu=1400, labels={"a": "1"}, ipam_config=one("10.1.0.0/24", "10.1.0.254"))
+    seen = replace(RIGHT, record=replace(RECORD, spec=kept))
+    assert resolve(NetworkSpec("web"), (), seen) == kept
+    for subnet, gateway in (("10.1.0.0/24", "10.1.0.254"), ("10.2.0.0/24", "10.2.0.1")):
+        assert resolve(NetworkSpec("web", ipam_config=one(subnet)), (), seen).ipam_config == one(subnet, gateway)
 
 
 def test_a_free_subnet_that_hides_no_name_server():
     seen = replace(NOTHING, taken={"10.213.0.0/24": "the network other"}, nameservers=("10.213.1.53",))
-    assert resolve(NetworkSpec("web"), (), seen).subnet == "10.213.2.0/24"
+    assert resolve(NetworkSpec("web"), (), seen).subnet4 == "10.213.2.0/24"
 
 
 def test_containers_are_not_moved_unasked():
     seen = replace(RIGHT, members={"c" * 64: "10.1.0.2", "d" * 64: "10.1.0.3"}, titles={"c" * 64: "box"})
+    moved = NetworkSpec("web", ipam_config=one("10.2.0.0/24"))
     with pytest.raises(Conflict, match="containers are attached .box, 1 more."):
-        plan_present(NetworkSpec("web", subnet="10.2.0.0/24"), {"subnet"}, seen)
-    plan = plan_present(NetworkSpec("web", subnet="10.2.0.0/24"), {"subnet"}, seen, force=True)
+        plan_present(moved, (), seen)
+    plan = plan_present(moved, (), seen, force=True)
     assert names(plan)[0] == "disconnect-container"
     assert plan_present(NetworkSpec("web", internal=True), {"internal"}, seen)
 
@@ -130,7 +145,7 @@ def test_absent(seen, wanted):
 
 def test_somebody_elses_bridge():
     with pytest.raises(Conflict, match="mini-web is taken by a dummy"):
-        plan_present(SPEC, ("subnet",), replace(NOTHING, bridge=replace(BRIDGE, kind="dummy")))
+        plan_present(SPEC, (), replace(NOTHING, bridge=replace(BRIDGE, kind="dummy")))
 
 
 OPTIONS = {
@@ -141,8 +156,8 @@ OPTIONS = {
 
 def test_options():
     params = {**OPTIONS, "ipam_config": [{"subnet": "10.1.0.0/24", "gateway": "10.1.0.9"}], "labels": {"a": 1}}
-    assert network_spec(params) == NetworkSpec("web", subnet="10.1.0.0/24", gateway="10.1.0.9", labels={"a": "1"})
-    assert given(params) == {"subnet", "gateway", "labels"}
+    assert network_spec(params) == NetworkSpec("web", ipam_config=one("10.1.0.0/24", "10.1.0.9"), labels={"a": "1"})
+    assert given(params) == {"labels"}
     assert given({**OPTIONS, "internal": False, "labels": {}}) == {"internal", "labels"}
 
 
@@ -151,7 +166,7 @@ def test_options():
     [
         ({"gateway": "10.1.0.1"}, "without a subnet"),
         ({"mtu": 10}, "mtu: 10 is not possible"),
-        ({"ipam_config": [{"subnet": "10.1.0.0/24"}, {"subnet": "10.2.0.0/24"}]}, "one IPv4 subnet"),
+        ({"ipam_config": [{"subnet": "10.1.0.0/16"}, {"subnet": "10.1.2.0/24"}]}, "overlaps 10.1.2.0/24 of the same"),
         ({"name": "../x"}, "is not a network name"),
         ({"name": "-j"}, "is not a network name"),
         ({"name": "a\nb"}, "is not a network name"),
@@ -159,8 +174,15 @@ def test_options():
     ],
 )
 def test_malformed_options(params, why):
-    options = {**OPTIONS, **params}
-    for entry in options["ipam_config"] or []:
-        entry.setdefault("gateway", None)
     with pytest.raises(BadInput, match=why):
-        network_spec(options)
+        network_spec({**OPTIONS, **params})
+
+
+def test_a_record_of_the_first_schema():
+    raw = b"""{"schema": 1, "id": "1", "bridge": "mini-web", "created": "2030-01-01T00:00:00Z", "spec": {
+        "name": "web", "driver": "bridge", "subnet": "10.1.0.0/24", "gateway": "10.1.0.1", "internal": true,
+        "mtu": 1400, "labels": {"a": "1"}}}"""
+    spec = decode(NetworkRecord, raw, "record.json").spec
+    assert spec == replace(SPEC, internal=True, mtu=1400, labels={"a": "1"})
+    record = NetworkRecord("1", spec, "mini-web", "")
+    assert decode(NetworkRecord, encode(record), "record.json") == record

@@ -217,5 +217,6 @@ def _network(paths: Paths, record: ContainerRecord, name: str) -> dict[str, Any]
         network = attach.load(paths, name)
     except MiniError:
         return found
-    subnet = ipaddress.ip_network(network.spec.subnet)
-    return {**found, "NetworkID": network.id, "IPPrefixLen": subnet.prefixlen, "Gateway": network.spec.gateway}
+    entry = network.spec.of_family(4)[0]
+    subnet = ipaddress.ip_network(entry.subnet)
+    return {**found, "NetworkID": network.id, "IPPrefixLen": subnet.prefixlen, "Gateway": entry.gateway}

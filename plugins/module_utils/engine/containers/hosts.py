@@ -60,7 +60,7 @@ def _more(paths: Paths, it: Neighbour) -> list[text.Names]:
 
 def _gateway(paths: Paths, it: Neighbour) -> str:
     for network in it.shown:
-        return attach.load(paths, network).spec.gateway
+        return attach.load(paths, network).spec.of_family(4)[0].gateway
     return "127.0.0.1"
 
 

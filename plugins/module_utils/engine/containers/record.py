@@ -19,10 +19,14 @@ STOPPED = "stopped"
 
 @dataclass(frozen=True)
 class Endpoint:
-    """A container's address in one network, its own until it leaves; inside, the interface is `eth<index>`."""
+    """A container's addresses in one network, its own until it leaves; inside, the interface is `eth<index>`.
 
-    ipv4: str
+    Empty where the network does not have that family.
+    """
+
+    ipv4: str = ""
     index: int = 0
+    ipv6: str = ""
 
 
 @dataclass(frozen=True)

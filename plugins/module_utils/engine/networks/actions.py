@@ -143,11 +143,11 @@ def _delete_bridge(paths: Paths, step: Step) -> None:
 
 
 def _set_sysctls(paths: Paths, step: Step) -> None:
-    bridge.set_sysctls(step.target)
+    bridge.set_sysctls(step.detail["bridge"])
 
 
 def _set_gateway(paths: Paths, step: Step) -> None:
-    bridge.set_address(step.detail["bridge"])
+    bridge.set_addresses(step.detail["bridge"])
 
 
 # The host

@@ -95,14 +95,14 @@ def disconnect(paths: Paths, network: str, container_id: str) -> None:
 
 def _cable(record: NetworkRecord, container_id: str, plug: Plug) -> veth.Cable:
     """Every network but an internal one gives a default route."""
-    spec = record.spec
+    spec, entry = record.spec, record.spec.of_family(4)[0]
     return veth.Cable(
         host=veth.host_name(container_id, record.name),
         inside=plug.interface or f"eth{plug.index}",
         bridge=record.bridge,
         ip=plug.ip,
-        subnet=spec.subnet,
-        gateway="" if spec.internal else spec.gateway,
+        subnet=entry.subnet,
+        gateway="" if spec.internal else entry.gateway,
         metric=plug.metric,
         mtu=spec.mtu,
         mac=plug.mac,

@@ -37,7 +37,7 @@ def ensure(
 ) -> Outcome:
     """The network exists and is as asked."""
     with _locks(paths, wanted.name, check):
-        seen = observe(paths, wanted.name, wanted.subnet)
+        seen = observe(paths, wanted.name, wanted)
         plan = plan_present(wanted, given, seen, force=force)
         if not check:
             apply(plan, actions(paths), observer)

@@ -7,6 +7,7 @@ import hashlib
 from typing import Any
 
 from ...core.paths import Paths
+from ...core.specs import Subnet
 from ...network.veth import mac_of
 from ..records import peek
 from .leases import addresses
@@ -23,14 +24,19 @@ def describe(paths: Paths, record: NetworkRecord) -> dict[str, Any]:
         "Created": record.created,
         "Scope": "local",
         "Driver": spec.driver,
-        "EnableIPv4": True,
-        "EnableIPv6": False,
-        "IPAM": {"Driver": "default", "Options": {}, "Config": [{"Subnet": spec.subnet, "Gateway": spec.gateway}]},
+        "EnableIPv4": spec.enable_ipv4,
+        "EnableIPv6": spec.enable_ipv6,
+        "IPAM": {"Driver": "default", "Options": {}, "Config": [_pool(entry) for entry in spec.ipam_config]},
         "Internal": spec.internal,
         "Options": {"com.docker.network.bridge.name": record.bridge, **options},
         "Labels": dict(spec.labels),
         "Containers": _containers(paths, record),
     }
+
+
+def _pool(entry: Subnet) -> dict[str, Any]:
+    more = {"IPRange": entry.iprange, "AuxiliaryAddresses": dict(entry.aux_addresses)}
+    return {"Subnet": entry.subnet, "Gateway": entry.gateway, **{key: value for key, value in more.items() if value}}
 
 
 def endpoint_id(container_id: str, network: str) -> str:
@@ -39,7 +45,7 @@ def endpoint_id(container_id: str, network: str) -> str:
 
 
 def _containers(paths: Paths, record: NetworkRecord) -> dict[str, Any]:
-    prefix = record.spec.subnet.partition("/")[2]
+    prefix = record.spec.subnet4.partition("/")[2]
     return {
         container_id: {
             "Name": (peek(paths, container_id) or {}).get("name", ""),

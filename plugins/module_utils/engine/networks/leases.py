@@ -43,9 +43,11 @@ def addresses(paths: Paths, network: str) -> dict[str, str]:
 
 def pool_of(paths: Paths, record: NetworkRecord) -> ipam.Pool:
     """The network's addresses, and where their leases are."""
-    spec, name = record.spec, record.name
+    entry, name = record.spec.of_family(4)[0], record.name
+    reserved = tuple(entry.aux_addresses.values())
+    cursor = paths.lease_cursor(name)
     return ipam.Pool(
-        name, spec.subnet, spec.gateway, paths.leases(name), paths.lease_cursor(name), title=partial(title, paths)
+        name, entry.subnet, entry.gateway, paths.leases(name), cursor, reserved, title=partial(title, paths)
     )
 
 

@@ -10,6 +10,7 @@ from typing import Optional
 
 from ...core.errors import CorruptRecord
 from ...core.paths import Paths
+from ...core.specs import NetworkSpec
 from ...linux.files import read_text
 from ...network import bridge, pools, rtnl
 from ...network.bridge import BridgeState
@@ -48,7 +49,9 @@ class Observation:
     last: bool = False
 
 
-def observe(paths: Paths, name: str, subnet: str = "", present: Optional[Present] = None) -> Observation:
+def observe(
+    paths: Paths, name: str, wanted: Optional[NetworkSpec] = None, present: Optional[Present] = None
+) -> Observation:
     """The network called `name`. What a new subnet could overlap is looked up only where there will be one."""
     corrupt = False
     try:
@@ -59,9 +62,8 @@ def observe(paths: Paths, name: str, subnet: str = "", present: Optional[Present
     members = {owner: ip for ip, owner in addresses(paths, name).items()}
     others = [other for other in every(paths) if other.name != name]
     with Rtnl() as host:
-        state = bridge.observe(host, interface)
-        chosen_anew = record is None or subnet not in ("", record.spec.subnet)
-        taken = _taken(host, interface, others) if chosen_anew else {}
+        state = bridge.observe(host, interface, ipv6=bool(record and record.spec.enable_ipv6))
+        taken = _taken(host, interface, others) if record is None or _more(wanted, record.spec) else {}
     return Observation(
         name=name,
         bridge_name=interface,
@@ -83,7 +85,7 @@ def observe(paths: Paths, name: str, subnet: str = "", present: Optional[Present
 def observe_kernel(paths: Paths, record: NetworkRecord, present: Optional[Present] = None) -> Observation:
     """Only what a repair needs: the cost does not grow with the containers in the network."""
     with Rtnl() as host:
-        state = bridge.observe(host, record.bridge)
+        state = bridge.observe(host, record.bridge, ipv6=record.spec.enable_ipv6)
     return Observation(
         name=record.name,
         bridge_name=record.bridge,
@@ -96,9 +98,14 @@ def observe_kernel(paths: Paths, record: NetworkRecord, present: Optional[Presen
     )
 
 
+def _more(wanted: Optional[NetworkSpec], before: NetworkSpec) -> bool:
+    """Whether the task asks for a subnet that the network does not have."""
+    return wanted is not None and not set(wanted.subnets) <= set(before.subnets)
+
+
 def _taken(host: Rtnl, own: str, others: list[NetworkRecord]) -> dict[str, str]:
     """Networks come first: their bridges' routes are theirs, and the network's name tells a person more."""
     names = {link.index: link.name for link in rtnl.links(host)}
-    networks = {other.spec.subnet: f"the network {other.name} ({other.spec.subnet})" for other in others}
+    networks = {subnet: f"the network {other.name} ({subnet})" for other in others for subnet in other.spec.subnets}
     routes = pools.taken_by_routes(rtnl.routes(host), names, own)
     return {**networks, **{subnet: words for subnet, words in routes.items() if subnet not in networks}}

@@ -10,7 +10,7 @@ from typing import Any, Optional
 
 from ...core.errors import Conflict
 from ...core.plan import Impact, Plan, Step
-from ...core.specs import NetworkSpec
+from ...core.specs import NetworkSpec, Subnet
 from ...network import bridge, pools
 from ...network.bridge import Bridge
 from ...network.firewall.changes import right
@@ -18,7 +18,7 @@ from ...network.firewall.rules import HOST, Rule, of_network
 from .observe import Observation
 from .record import NetworkRecord
 
-KEPT = ("subnet", "gateway", "internal", "mtu", "labels")
+KEPT = ("internal", "mtu", "labels")
 """Fields that an existing network keeps when the task does not mention them."""
 
 
@@ -27,9 +27,10 @@ def plan_present(wanted: NetworkSpec, given: Collection[str], seen: Observation,
     spec = resolve(wanted, given, seen)
     _check_bridge(spec, seen)
     before = seen.record.spec if seen.record else None
-    moved = before is not None and (before.subnet, before.gateway) != (spec.subnet, spec.gateway)
-    if before is None or moved:
-        pools.check_overlap(spec.subnet, dict(seen.taken))
+    moved = before is not None and before.ipam_config != spec.ipam_config
+    for subnet in spec.subnets:
+        if before is None or subnet not in before.subnets:
+            pools.check_overlap(subnet, seen.taken)
     if moved and seen.members and not force:
         raise _in_use(seen, "change the addresses of", "give force: true to disconnect them first")
     return Plan.of([*_record_steps(spec, seen, moved), *_kernel_steps(spec, seen)])
@@ -61,32 +62,35 @@ def plan_absent(seen: Observation, *, force: bool = False) -> Plan:
 
 def resolve(wanted: NetworkSpec, given: Collection[str], seen: Observation) -> NetworkSpec:
     """The specification with nothing left open: what is not given is kept, or chosen."""
-    spec = wanted
-    if seen.record is not None:
-        kept = {name: getattr(seen.record.spec, name) for name in KEPT if name not in given}
-        if "subnet" in given and "gateway" not in given and spec.subnet != seen.record.spec.subnet:
-            del kept["gateway"]
-        spec = dataclasses.replace(spec, **kept)
-    elif not spec.subnet:
-        spec = _recovered(spec, seen)
-    if not spec.subnet:
-        spec = dataclasses.replace(spec, subnet=_choose(seen))
-    subnet = pools.parse_subnet(spec.subnet)
-    return dataclasses.replace(spec, subnet=subnet, gateway=pools.parse_gateway(spec.gateway, subnet))
+    before = seen.record.spec if seen.record else wanted
+    spec = dataclasses.replace(wanted, **{name: getattr(before, name) for name in KEPT if name not in given})
+    versions = [version for version, enabled in ((4, spec.enable_ipv4), (6, spec.enable_ipv6)) if enabled]
+    return dataclasses.replace(
+        spec, ipam_config=tuple(entry for version in versions for entry in _subnets(spec, version, seen))
+    )
 
 
-def _recovered(spec: NetworkSpec, seen: Observation) -> NetworkSpec:
+def _subnets(spec: NetworkSpec, version: int, seen: Observation) -> Iterator[Subnet]:
+    """Those of one family that the task gives; else those that are there; else a free one."""
+    before = seen.record.spec.of_family(version) if seen.record else _recovered(version, seen)
+    chosen = spec.of_family(version) or before or (Subnet(_choose(seen)),)
+    gateways = {entry.subnet: entry.gateway for entry in before}
+    for entry in chosen:
+        gateway = entry.gateway or gateways.get(entry.subnet, "")
+        yield dataclasses.replace(entry, gateway=pools.parse_gateway(gateway, entry.subnet))
+
+
+def _recovered(version: int, seen: Observation) -> tuple[Subnet, ...]:
     """The addresses of a bridge of ours whose record was lost: containers may be using them."""
     state = seen.bridge
-    if state is None or state.alias != seen.alias or len(state.addresses) != 1:
-        return spec
-    gateway = ipaddress.IPv4Interface(state.addresses[0])
-    return dataclasses.replace(spec, subnet=str(gateway.network), gateway=str(gateway.ip))
+    if state is None or state.alias != seen.alias:
+        return ()
+    gateways = [ipaddress.ip_interface(address) for address in state.addresses]
+    return tuple(Subnet(str(own.network), gateway=str(own.ip)) for own in gateways if own.version == version)
 
 
 def _choose(seen: Observation) -> str:
-    hidden = {f"{ip}/32": f"the name server {ip}" for ip in seen.nameservers}
-    return pools.choose({**seen.taken, **hidden})
+    return pools.choose({*seen.taken, *seen.nameservers})
 
 
 def _record_steps(spec: NetworkSpec, seen: Observation, moved: bool) -> Iterator[Step]:
@@ -94,11 +98,17 @@ def _record_steps(spec: NetworkSpec, seen: Observation, moved: bool) -> Iterator
     if seen.corrupt:
         yield _step("set-record-aside", spec.name, seen, "it cannot be read")
     if before is None:
-        yield _step("write-network", spec.name, seen, f"subnet {spec.subnet}", spec=spec)
+        yield _step("write-network", spec.name, seen, f"subnet {', '.join(spec.subnets)}", spec=spec)
         return
     if moved:
         yield from _disconnect_steps(seen)
-        yield _step("drop-leases", spec.name, seen, f"subnet {before.subnet} → {spec.subnet}", impact=Impact.RECREATE)
+        yield _step(
+            "drop-leases",
+            spec.name,
+            seen,
+            f"subnet {', '.join(before.subnets)} → {', '.join(spec.subnets)}",
+            impact=Impact.RECREATE,
+        )
     if before != spec:
         impact = Impact.RECREATE if moved else Impact.LIVE
         yield _step("write-network", spec.name, seen, _difference(before, spec), impact, spec=spec)
@@ -108,21 +118,22 @@ def _kernel_steps(spec: NetworkSpec, seen: Observation) -> Iterator[Step]:
     """The rules come before the bridge, so that it is protected from its first moment; the address, which brings the
     bridge up, after its settings."""
     wanted, state = _bridge(spec, seen), seen.bridge
-    rules = of_network(wanted.name, spec.subnet, internal=spec.internal)
+    rules = of_network(wanted.name, spec.subnet4, internal=spec.internal)
     if not (right(seen.rules, wanted.name, rules) and right(seen.rules, "host", HOST)):
         yield _step("install-rules", wanted.name, seen, _why(wanted.name, seen), rules=rules)
     if state is None or state.alias != wanted.alias or (wanted.mtu and state.mtu != wanted.mtu):
         yield _step("create-bridge" if state is None else "configure-bridge", wanted.name, seen, bridge=wanted)
     if state is None or not state.sysctls:
         yield _step("set-bridge-sysctls", wanted.name, seen, bridge=wanted)
-    if state is None or not bridge.address_is_right(state, wanted):
-        yield _step("set-gateway", wanted.name, seen, f"{wanted.gateway}/{wanted.network.prefixlen}", bridge=wanted)
+    if state is None or not bridge.addresses_are_right(state, wanted):
+        yield _step("set-gateway", wanted.name, seen, ", ".join(wanted.addresses), bridge=wanted)
     if not seen.forwarding:
         yield _step("allow-forwarding", "ip_forward", seen, "0 → 1")
 
 
 def _bridge(spec: NetworkSpec, seen: Observation) -> Bridge:
-    return Bridge(seen.bridge_name, seen.alias, spec.subnet, spec.gateway, spec.mtu)
+    addresses = tuple(f"{entry.gateway}/{entry.subnet.partition('/')[2]}" for entry in spec.ipam_config)
+    return Bridge(seen.bridge_name, seen.alias, addresses, spec.mtu)
 
 
 def _check_bridge(spec: NetworkSpec, seen: Observation) -> None:
@@ -143,8 +154,20 @@ def _disconnect_steps(seen: Observation) -> list[Step]:
 
 def _difference(before: NetworkSpec, after: NetworkSpec) -> str:
     """`mtu 0 → 1400`."""
-    pairs = ((item.name, getattr(before, item.name), getattr(after, item.name)) for item in dataclasses.fields(after))
+    names = [item.name for item in dataclasses.fields(after) if item.name != "ipam_config"]
+    pairs = [(name, getattr(before, name), getattr(after, name)) for name in names]
+    pairs.append(("subnets", _shown(before), _shown(after)))
     return ", ".join(f"{name} {old} → {new}" for name, old, new in pairs if old != new)
+
+
+def _shown(spec: NetworkSpec) -> str:
+    """`10.20.30.0/24 by 10.20.30.1, from 10.20.30.128/25`."""
+    return "; ".join(
+        f"{entry.subnet} by {entry.gateway}"
+        + (f", from {entry.iprange}" if entry.iprange else "")
+        + (f", without {', '.join(entry.aux_addresses.values())}" if entry.aux_addresses else "")
+        for entry in spec.ipam_config
+    )
 
 
 def _step(
@@ -162,4 +185,4 @@ def _in_use(seen: Observation, verb: str, way_out: str) -> Conflict:
 
 def rules_of(record: Optional[NetworkRecord]) -> tuple[Rule, ...]:
     """The rules a recorded network has; none when there is no record."""
-    return of_network(record.bridge, record.spec.subnet, internal=record.spec.internal) if record else ()
+    return of_network(record.bridge, record.spec.subnet4, internal=record.spec.internal) if record else ()
