@@ -22,6 +22,8 @@ options:
     description:
       - Name of the image, with or without a tag, such as V(web), V(web:1.2) or V(registry.example/team/web).
       - The tag is V(latest) when none is given.
+      - With O(state=absent) it may be an image's id, of which the first 12 digits are enough. A digest then means all
+        names that the image has in that repository.
       - An image that is pulled may also be named by its digest, as in V(registry.example/web@sha256:5d3c…).
       - A name without a registry in it is Docker Hub's when it is pulled. V(docker.io/library/web) and V(web) are the
         same name.
@@ -54,6 +56,7 @@ options:
     description:
       - For which platform the image has to be, such as V(linux/arm64) or V(linux/arm/v7).
       - Out of an image for several platforms, that of the managed host is taken when this is not given.
+      - With O(src), the image is made for it. An image of a container is for that container's platform.
     type: str
   load_path:
     description:
@@ -128,6 +131,12 @@ options:
       - One image is pushed, that of the managed host, also when it was pulled out of one for several platforms.
     type: bool
     default: false
+  author:
+    description: Who made the image, when it is made here, with O(src) or O(from_container).
+    type: str
+  message:
+    description: What is said of the layer that is made with O(src) or O(from_container). It is in the image's history.
+    type: str
   command:
     description: What a container runs, or the arguments of O(entrypoint). A list, or a string split as a shell would.
     type: raw
@@ -158,10 +167,18 @@ options:
     description: Signal that stops a container, such as V(SIGINT).
     type: str
   force:
-    description: With O(state=absent), whether to take the name away although containers stand on the image.
-      Its layers go when the last of those does, with the next task that changes an image.
+    description:
+      - With O(state=absent), whether to take the name away although containers stand on the image.
+        Its layers go when the last of those does, with the next task that changes an image.
+      - Also whether to take all names away, when O(name) is an id and the image has several.
     type: bool
     default: false
+  prune:
+    description:
+      - With O(state=absent), whether other images go, too, that have no name and on which no container stands.
+      - The blobs and layers of images that go are removed in any case, unless another image has them.
+    type: bool
+    default: true
   state:
     description:
       - V(present) makes the image exist as described.
@@ -169,7 +186,7 @@ options:
         Without, the configuration of the container, or of the image that is there, pulled or loaded, is the base;
         O(env) and O(labels) are added to it, each of the other options replaces its value.
       - V(absent) removes the name, and the image with its last name.
-        Refused while containers stand on it, unless O(force=true).
+        Refused while containers stand on it, and by an id when it has several names, unless O(force=true).
     type: str
     choices: [present, absent]
     default: present
@@ -232,6 +249,12 @@ EXAMPLES = r"""
   mini.containers.mini_image:
     name: web:1.0
     state: absent
+
+- name: Remove an image by its id, whatever it is called
+  mini.containers.mini_image:
+    name: sha256:5d3c1f6c6f1c0a5a8f7d2f0b8e1f9f6e2b7c4d3a1e0f9c8b7a6d5e4f3c2b1a09
+    state: absent
+    force: true
 """
 
 RETURN = r"""
@@ -244,6 +267,18 @@ image:
   sample: {"Id": "sha256:5d3c…", "RepoTags": ["web:1.0"], "Created": "2024-05-01T10:00:00Z",
            "Config": {"Cmd": ["httpd", "-f", "-p", "80"], "Env": ["PATH=/bin:/sbin"]},
            "RootFS": {"Type": "layers", "Layers": ["sha256:9b1e…"]}}
+untagged:
+  description: The names that were taken away, or in check mode would be, and the digests that no name is left of.
+  returned: when O(state=absent)
+  type: list
+  elements: str
+  sample: ["web:1.0", "web@sha256:9b1e…"]
+deleted:
+  description: The ids of the images and layers that went with them, or in check mode would.
+  returned: when O(state=absent)
+  type: list
+  elements: str
+  sample: ["sha256:5d3c…", "sha256:77aa…"]
 actions:
   description: Names of the steps that were taken, or in check mode would be.
   returned: success
@@ -281,6 +316,8 @@ ARGUMENT_SPEC: dict[str, Any] = {
     "from_container": {"type": "str"},
     "archive_path": {"type": "path"},
     "push": {"type": "bool", "default": False},
+    "author": {"type": "str"},
+    "message": {"type": "str"},
     "command": {"type": "raw"},
     "entrypoint": {"type": "raw"},
     "env": {"type": "dict"},
@@ -291,6 +328,7 @@ ARGUMENT_SPEC: dict[str, Any] = {
     "volumes": {"type": "list", "elements": "str"},
     "stop_signal": {"type": "str"},
     "force": {"type": "bool", "default": False},
+    "prune": {"type": "bool", "default": True},
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
     **STATE_ROOT_OPTION,
 }
@@ -298,12 +336,13 @@ ARGUMENT_SPEC: dict[str, Any] = {
 
 def work(module: AnsibleModule, paths: Paths) -> dict[str, Any]:
     """Converge, or in check mode plan."""
-    wanted = image_spec(module.params)
-    if module.params["state"] == "absent":
-        outcome = remove(paths, wanted, force=module.params["force"], check=module.check_mode)
-    else:
-        connect = connection(module.params, wanted.reference)
-        outcome = ensure(paths, wanted, connect=connect, check=module.check_mode)
+    params = module.params
+    if params["state"] == "absent":
+        options = {option: params[option] for option in ("force", "prune")}
+        gone = remove(paths, params["name"], params["tag"], **options, check=module.check_mode)
+        return plan_result(module, gone.plan, image=None, untagged=gone.untagged, deleted=gone.deleted)
+    wanted = image_spec(params)
+    outcome = ensure(paths, wanted, connect=connection(params, wanted.reference), check=module.check_mode)
     say_presumed(module, outcome.warnings)
     return plan_result(module, outcome.plan, image=outcome.image)
 

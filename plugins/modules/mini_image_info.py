@@ -11,10 +11,14 @@ short_description: Show images of containers
 version_added: 0.1.0
 description:
   - Shows some images, or all, with the keys of C(docker image inspect).
+  - C(Size) is that of the layers as they are kept, compressed as they came. C(SharedSize) is what of it other images
+    have, too, and C(UniqueSize) the rest, which goes with the image.
+  - C(History) is what C(docker image history) shows, the newest first, and C(Containers) names the containers that
+    stand on the image, running or not.
 options:
   name:
     description:
-      - Names of images, with or without a tag, or ids, of which the first 12 digits are enough.
+      - Names of images, with or without a tag or a digest, or ids, of which the first 12 digits are enough.
         All images, when left out.
       - A name that there is not is left out of the result.
     type: list
@@ -43,14 +47,21 @@ images:
   returned: success
   type: list
   elements: dict
-  sample: [{"Id": "sha256:5d3c…", "RepoTags": ["web:1.0"], "Size": 2003456, "Config": {"Cmd": ["httpd", "-f"]}}]
+  sample: [{"Id": "sha256:5d3c…", "RepoTags": ["web:1.0"], "Size": 2003456, "SharedSize": 2003456, "UniqueSize": 0,
+            "Config": {"Cmd": ["httpd", "-f"]}, "Containers": ["web"],
+            "History": [{"Created": "2024-05-01T10:00:00Z", "CreatedBy": "import", "Comment": "", "Size": 2003456}]}]
 """
 
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.mini.containers.plugins.module_utils.core.paths import Paths
-from ansible_collections.mini.containers.plugins.module_utils.engine.images.describe import describe
+from ansible_collections.mini.containers.plugins.module_utils.engine.images.describe import (
+    describe,
+    describe_among,
+    sharing,
+)
+from ansible_collections.mini.containers.plugins.module_utils.engine.images.observe import used
 from ansible_collections.mini.containers.plugins.module_utils.glue.task import STATE_ROOT_OPTION, run_task
 from ansible_collections.mini.containers.plugins.module_utils.image.store import ImageStore
 
@@ -63,9 +74,13 @@ ARGUMENT_SPEC: dict[str, Any] = {
 def work(module: AnsibleModule, paths: Paths) -> dict[str, Any]:
     """Read only."""
     store = ImageStore(paths)
-    names = module.params["name"]
-    found = store.images() if names is None else [store.find(name) for name in names]
-    return {"changed": False, "images": [describe(store, image) for image in found if image is not None]}
+    names, every = module.params["name"], store.images()
+    found = every if names is None else [store.find(name) for name in names]
+    shared, users = sharing(every), used(paths) or {}
+    images = [
+        {**describe(store, image), **describe_among(image, shared, users)} for image in found if image is not None
+    ]
+    return {"changed": False, "images": images}
 
 
 def main() -> None:

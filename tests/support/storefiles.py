@@ -3,7 +3,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
+from typing import Any
 
 
 def kept(state_root: str) -> list[str]:
@@ -14,3 +17,38 @@ def kept(state_root: str) -> list[str]:
         for name in names
         if name not in ("oci-layout", "index.json")
     )
+
+
+def fsck(state_root: str) -> None:
+    """Every name of the index means an image that is whole, and nothing is there that no image needs."""
+    layout, layers = os.path.join(state_root, "image"), os.path.join(state_root, "layer")
+    assert set(os.listdir(layout)) <= {"oci-layout", "index.json", "blobs"}
+    needed, chains = set(), set()
+    for entry in _document(os.path.join(layout, "index.json"))["manifests"]:
+        manifest = _document(_blob(layout, entry, needed))
+        config = _document(_blob(layout, manifest["config"], needed))
+        for layer in manifest["layers"]:
+            _blob(layout, layer, needed)
+        assert len(config["rootfs"]["diff_ids"]) == len(manifest["layers"])
+        chain = ""
+        for diff_id in config["rootfs"]["diff_ids"]:
+            chain = f"sha256:{hashlib.sha256(f'{chain} {diff_id}'.encode()).hexdigest()}" if chain else diff_id
+            chains.add(chain.rpartition(":")[2])
+    assert set(os.listdir(os.path.join(layout, "blobs", "sha256"))) == needed
+    assert set(os.listdir(layers)) - {"tmp"} == chains
+    assert os.listdir(os.path.join(layers, "tmp")) == []
+
+
+def _document(path: str) -> Any:
+    with open(path, "rb") as handle:
+        return json.load(handle)
+
+
+def _blob(layout: str, descriptor: Any, needed: set[str]) -> str:
+    digest = descriptor["digest"].removeprefix("sha256:")
+    path = os.path.join(layout, "blobs", "sha256", digest)
+    with open(path, "rb") as handle:
+        content = handle.read()
+    assert (len(content), hashlib.sha256(content).hexdigest()) == (descriptor["size"], digest), path
+    needed.add(digest)
+    return path

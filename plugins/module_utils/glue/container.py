@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import ipaddress
-import re
 import signal
 from typing import Any, Callable
 
@@ -14,6 +13,7 @@ from ..core.specs import ContainerSpec, Limits
 from ..core.units import parse_extent, parse_size
 from ..engine.containers.bundle import NO_LOG
 from ..engine.containers.plan import Wish
+from ..image import platform
 from ..linux.signals import signal_number
 from ..network.ports import parse as parse_ports
 from ..network.ports import parse_exposed
@@ -60,7 +60,7 @@ def wish(params: dict[str, Any]) -> Wish:
         ignore_image_name=given.get("image_name_mismatch") == "ignore",
         refuse_image_labels=given.get("image_label_mismatch") == "fail",
         compare_current_image=given.get("image_comparison") == "current-image",
-        platform=platform(given.get("platform", "")),
+        platform=platform.parse(given["platform"]) if given.get("platform") else None,
         paused=given.get("paused"),
         healthy_timeout=given.get("healthy_wait_timeout", 300.0),
     )
@@ -89,17 +89,6 @@ def _joint_fields(given: dict[str, Any]) -> dict[str, Any]:
     if given.get("log_driver") == NO_LOG and given.get("log_options"):
         raise BadInput(f"log_options: with log_driver {NO_LOG} there is no log", hint="give one of them")
     return fields
-
-
-def platform(text: str) -> str:
-    """`linux/amd64`, `linux/arm64/v8`; the machine's own names for them are understood."""
-    if not text:
-        return ""
-    system, _slash, rest = text.lower().partition("/")
-    architecture, slash, variant = rest.partition("/")
-    if not re.match(r"[a-z0-9_]+(/[a-z0-9_]+){0,2}\Z", text.lower()):
-        raise BadInput(f"platform: {text!r} is not a platform", hint="write it as linux/amd64")
-    return f"{system}/{ {'x86_64': 'amd64', 'aarch64': 'arm64'}.get(architecture, architecture) }{slash}{variant}"
 
 
 def log_driver(value: str) -> str:

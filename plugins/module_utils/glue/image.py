@@ -36,18 +36,31 @@ def image_spec(params: dict[str, Any]) -> ImageSpec:
     push = bool(params.get("push"))
     if push and (reference.digest or "/" not in reference.name):
         raise BadInput(f"push: {params['name']!r} says no registry to push to, or no tag", hint="write host/name:tag")
+    if kind == "container" and params.get("platform"):
+        raise BadInput("platform: an image of a container is for the platform of that container", hint="leave it out")
+    if kind not in ("rootfs", "container"):
+        _refuse(params, ("author", "message"), "is said of an image that is made here, of src or from_container")
     given = {option: params[option] for option, _read in CONFIG if params.get(option) is not None}
     return ImageSpec(
         reference=reference,
         src=_path("src", params.get("src")),
         from_container=params.get("from_container") or "",
         load_path=_path("load_path", params.get("load_path")),
+        source=params.get("source") or "",
         pull=(params.get("pull") or MISSING) if kind == "registry" else NEVER,
         platform=platform.parse(params["platform"]) if params.get("platform") else None,
         archive_path=_path("archive_path", params.get("archive_path")),
         push=push,
+        author=text("author", params.get("author") or ""),
+        message=text("message", params.get("message") or ""),
         config={option: read(given[option]) for option, read in CONFIG if option in given},
     )
+
+
+def _refuse(params: dict[str, Any], options: tuple[str, ...], why: str) -> None:
+    given = next((option for option in options if params.get(option)), None)
+    if given:
+        raise BadInput(f"{given} {why}", hint=f"leave {given} out")
 
 
 def _source(params: dict[str, Any]) -> str:

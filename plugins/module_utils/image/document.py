@@ -35,6 +35,9 @@ class Document:
             self._wrong(key, value)
         return int(value)
 
+    def flag(self, key: str) -> bool:
+        return bool(self._get(key, bool, False))
+
     def digest(self, key: str) -> str:
         value = self.text(key)
         if not _DIGEST.match(value):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterable
+from contextlib import suppress
 
 from ..core.errors import BadImage
 from ..linux.files import make_private_dir, write_atomic
@@ -47,6 +48,12 @@ class Layout:
         plain = [entry.plain() for entry in entries]
         write_atomic(self._index, serialise({"schemaVersion": 2, "mediaType": INDEX, "manifests": plain}))
 
+    def torn(self) -> list[str]:
+        """What a kill left beside the index. Whoever asks holds the store's lock."""
+        with suppress(FileNotFoundError):
+            return [os.path.join(self.path, name) for name in os.listdir(self.path) if name.endswith(".tmp")]
+        return []
+
     def create(self) -> None:
         """The directories and the version file, where they are missing."""
         make_private_dir(self.blobs)
@@ -56,6 +63,13 @@ class Layout:
 
     def manifest(self, entry: Descriptor) -> Manifest:
         return Manifest.read(self.document(entry), f"manifest {entry.digest}")
+
+    def image_id(self, entry: Descriptor) -> str:
+        """The id of the image behind an entry, empty when it cannot be read."""
+        try:
+            return self.manifest(entry).config.digest
+        except BadImage:
+            return ""
 
     def image(self, manifest: Manifest) -> ImageDocument:
         """The configuration, which must agree with the manifest on how many layers there are."""

@@ -22,6 +22,7 @@ from ..core.errors import BadImage
 from ..core.specs import Healthcheck, ImageConfig
 from . import media
 from .document import Document, parse, serialise
+from .platform import Platform
 
 NO_NOTES: Mapping[str, str] = MappingProxyType({})
 _HEALTH_NUMBERS = ("Interval", "Timeout", "StartPeriod", "StartInterval", "Retries")
@@ -90,18 +91,21 @@ class Manifest(NamedTuple):
 
 
 class History(NamedTuple):
-    """How a layer came to be, for people."""
+    """How a layer came to be, for people. `empty_layer`: it was only the configuration that changed."""
 
     created: str = ""
     created_by: str = ""
+    author: str = ""
+    comment: str = ""
+    empty_layer: bool = False
 
     @classmethod
     def read(cls, source: Document) -> History:
-        return cls(source.text("created", ""), source.text("created_by", ""))
+        created, by, author, comment = (source.text(key, "") for key in cls._fields[:4])
+        return cls(created, by, author, comment, source.flag("empty_layer"))
 
-    def plain(self) -> dict[str, str]:
-        pairs = {"created": self.created, "created_by": self.created_by}
-        return {key: value for key, value in pairs.items() if value}
+    def plain(self) -> dict[str, Any]:
+        return {key: value for key, value in self._asdict().items() if value}
 
 
 class ImageDocument(NamedTuple):
@@ -113,6 +117,8 @@ class ImageDocument(NamedTuple):
     config: ImageConfig
     diff_ids: tuple[str, ...]
     history: tuple[History, ...] = ()
+    author: str = ""
+    variant: str = ""
 
     @classmethod
     def read(cls, raw: bytes, source: str) -> ImageDocument:
@@ -127,7 +133,13 @@ class ImageDocument(NamedTuple):
             _read_config(document.child("config")),
             tuple(check_digest(digest, source) for digest in rootfs.texts("diff_ids")),
             tuple(History.read(item) for item in document.children("history")),
+            document.text("author", ""),
+            document.text("variant", ""),
         )
+
+    @property
+    def platform(self) -> Platform:
+        return Platform.of(self.os, self.architecture, self.variant)
 
     def encode(self) -> bytes:
         plain = {
@@ -137,7 +149,8 @@ class ImageDocument(NamedTuple):
             "rootfs": {"type": "layers", "diff_ids": list(self.diff_ids)},
             "history": [item.plain() for item in self.history],
         }
-        return serialise({**plain, "created": self.created} if self.created else plain)
+        given = {"created": self.created, "author": self.author, "variant": self.variant}
+        return serialise({**plain, **{key: value for key, value in given.items() if value}})
 
 
 def _read_config(config: Document) -> ImageConfig:

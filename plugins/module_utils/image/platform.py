@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from ..core.errors import BadInput
 
-_PART = re.compile(r"[a-z0-9][a-z0-9_.-]*\Z")
+_PART = r"[a-z0-9][a-z0-9_.-]*\Z"  # compiled when there is one
 # The names that machines and people give to architectures, and the variant that goes with a name.
 _ARCHITECTURES = {
     "x86_64": ("amd64", ""),
@@ -47,7 +47,7 @@ class Platform(NamedTuple):
 def parse(text: str) -> Platform:
     """`linux/arm64/v8`, or only an architecture."""
     parts = text.lower().split("/")
-    if len(parts) > 3 or not all(_PART.match(part) for part in parts):
+    if len(parts) > 3 or not all(re.match(_PART, part) for part in parts):
         raise BadInput(f"platform: {text!r} is not a platform", hint="write it as linux/amd64 or linux/arm/v7")
     return Platform.of("linux", parts[0]) if len(parts) == 1 else Platform.of(*parts)
 

@@ -113,3 +113,8 @@ def means(text: str, wanted: Reference) -> bool:
         return str(parse(text)) == str(wanted)
     except BadInput:
         return False
+
+
+def repository(text: str) -> str:
+    """The name in a reference's canonical form, without its tag or digest."""
+    return text.partition("@")[0] if "@" in text else text.rpartition(":")[0]

@@ -19,6 +19,8 @@ from . import reference as references
 from .layout import REF_NAME, Layout
 from .manifest import Descriptor, History, Manifest, chain_ids
 from .origin import repository_digest
+from .platform import Platform
+from .reference import Reference
 
 SOURCE = "mini.containers.source"
 
@@ -39,7 +41,18 @@ class StoredImage:
     diff_ids: tuple[str, ...] = ()
     blobs: tuple[Descriptor, ...] = ()
     manifest_digest: str = ""
+    author: str = ""
+    variant: str = ""
     sources: Mapping[str, str] = field(default_factory=dict, compare=False)
+
+    @property
+    def comment(self) -> str:
+        """What was said of its last layer."""
+        return self.history[-1].comment if self.history else ""
+
+    @property
+    def platform(self) -> Platform:
+        return Platform.of(self.os, self.architecture, self.variant)
 
 
 class ImageStore:
@@ -54,16 +67,18 @@ class ImageStore:
         return locked(self.paths.lock("image", "store"), "the image store")
 
     def find(self, reference: str) -> StoredImage | None:
-        """The image called `name[:tag]`, or whose id is, or begins with, the 12 or more digits given."""
+        """The image called `name[:tag][@digest]`, or whose id is, or begins with, the 12 or more digits given."""
         entries = self.layout.entries()
         known = references.full_id(reference)
         if known is None:
-            wanted = references.parse(reference)
-            for entry in entries:
-                if entry.annotations.get(REF_NAME) == str(wanted) and _has_digest(entry, wanted.digest):
-                    return self._image(entry.digest, entries)
+            for entry in _called(entries, references.parse(reference)):
+                return self._image(entry.digest, entries)
             known = references.id_prefix(reference)
         return None if known is None else self._by_id(known)
+
+    def names(self, wanted: Reference) -> tuple[str, ...]:
+        """The names that `wanted` means: itself, or of a digest those that the image has in that repository."""
+        return tuple(entry.annotations[REF_NAME] for entry in _called(self.layout.entries(), wanted))
 
     def resolve(self, reference: str) -> StoredImage:
         """As `find`, for a caller that cannot go on without."""
@@ -123,8 +138,19 @@ class ImageStore:
             diff_ids=document.diff_ids,
             blobs=manifest.layers,
             manifest_digest=digest,
+            author=document.author,
+            variant=document.variant,
             sources=dict(named),
         )
+
+
+def _called(entries: list[Descriptor], wanted: Reference) -> list[Descriptor]:
+    """The entries of a name. A digest without a tag is looked for among all of its repository."""
+    named = [entry for entry in entries if REF_NAME in entry.annotations and _has_digest(entry, wanted.digest)]
+    exact = [entry for entry in named if entry.annotations[REF_NAME] == str(wanted)]
+    if exact or wanted.tag:
+        return exact
+    return [entry for entry in named if references.repository(entry.annotations[REF_NAME]) == wanted.name]
 
 
 def _has_digest(entry: Descriptor, digest: str) -> bool:

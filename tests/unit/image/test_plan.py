@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 from ansible_collections.mini.containers.plugins.module_utils.core.errors import Conflict, NotFound
 from ansible_collections.mini.containers.plugins.module_utils.core.specs import ImageConfig
+from ansible_collections.mini.containers.plugins.module_utils.engine.images import removal
 from ansible_collections.mini.containers.plugins.module_utils.engine.images.observe import Observation
-from ansible_collections.mini.containers.plugins.module_utils.engine.images.plan import plan_absent, plan_present
+from ansible_collections.mini.containers.plugins.module_utils.engine.images.plan import plan_present
+from ansible_collections.mini.containers.plugins.module_utils.engine.images.removal import Doomed
 from ansible_collections.mini.containers.plugins.module_utils.engine.images.spec import ImageSpec, overlay
 from ansible_collections.mini.containers.plugins.module_utils.image.origin import Source
 from ansible_collections.mini.containers.plugins.module_utils.image.reference import Reference
@@ -71,24 +73,37 @@ def test_present(wanted: ImageSpec, seen: Observation, names: list[str]) -> None
     assert [step.name for step in plan_present(wanted, seen)] == names
 
 
+DOOMED = Doomed("web:latest", IMAGE, ("web:latest",))
+MANY = Doomed("111111111111", TWICE, TWICE.references, by_id=True)
+
+
 @pytest.mark.parametrize(
     ("seen", "force", "names"),
     [
-        (Observation(), False, []),
-        (THERE, False, ["untag", "sweep"]),
-        (Observation(damaged=True), False, ["untag", "sweep"]),
-        (Observation(leftovers=True), False, ["sweep"]),
-        (replace(THERE, users=("c",)), True, ["untag", "sweep"]),
-        (Observation(image=TWICE, users=("c",)), False, ["untag", "sweep"]),
+        (Doomed("web:latest"), False, []),
+        (DOOMED, False, ["untag", "sweep"]),
+        (Doomed("web:latest", names=("web:latest",), damaged=True), False, ["untag", "sweep"]),
+        (Doomed("web:latest", leftovers=True), False, ["sweep"]),
+        (replace(DOOMED, users=("c",)), True, ["untag", "sweep"]),
+        (replace(DOOMED, image=TWICE, users=("c",)), False, ["untag", "sweep"]),
+        (MANY, True, ["untag", "untag", "sweep"]),
+        (replace(MANY, image=replace(IMAGE, references=()), names=()), False, ["sweep"]),
     ],
 )
-def test_absent(seen: Observation, force: bool, names: list[str]) -> None:
-    assert [step.name for step in plan_absent(ImageSpec(NAME), seen, force=force)] == names
+def test_absent(seen: Doomed, force: bool, names: list[str]) -> None:
+    assert [step.name for step in removal.plan(seen, force=force)] == names
 
 
-def test_refuses_to_remove_what_is_used() -> None:
-    with pytest.raises(Conflict, match="the containers a, b stand on it; .* force: true"):
-        plan_absent(ImageSpec(NAME), replace(THERE, users=("a", "b")))
+@pytest.mark.parametrize(
+    ("seen", "message"),
+    [
+        (replace(DOOMED, users=("a", "b")), "the containers a, b stand on it; .* force: true"),
+        (MANY, "several names .other:1, web:latest."),
+    ],
+)
+def test_refuses_to_remove(seen: Doomed, message: str) -> None:
+    with pytest.raises(Conflict, match=message):
+        removal.plan(seen)
 
 
 def test_nothing_to_make_it_from() -> None:

@@ -83,6 +83,7 @@ _ENGINE = (
     "image/manifest.py",
     "image/media.py",
     "image/origin.py",
+    "image/platform.py",
     "image/reference.py",
     "image/replica.py",
     "image/sparse.py",

@@ -14,6 +14,7 @@ from typing import Any, Callable, Optional
 
 from ...core.specs import ContainerSpec, Limits
 from ...core.units import CPU_PERIOD, show_size
+from ...image.platform import Platform
 
 # A tuple in which the order means something; in any other it does not.
 ORDERED = frozenset(
@@ -48,7 +49,7 @@ class Wish:
     ignore_image_name: bool = False
     refuse_image_labels: bool = False
     compare_current_image: bool = False
-    platform: str = ""
+    platform: Optional[Platform] = None
     paused: Optional[bool] = None
     healthy_timeout: float = 300.0
     settles: bool = True

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Optional
 
 from ...core.errors import BadInput
-from ...image import reference
+from ...image import platform, reference
 from ...image.store import StoredImage
 from .compare import Wish
 from .record import ContainerRecord
@@ -21,13 +21,9 @@ def renamed(before: str, after: str) -> bool:
 
 def check_platform(wish: Wish, image: Optional[StoredImage]) -> None:
     """`platform` is not chosen here: the image in the store has to be of it."""
-    if not wish.platform or image is None:
-        return
-    system, _slash, rest = wish.platform.partition("/")
-    architecture = rest.partition("/")[0]
-    if system != image.os or architecture not in ("", image.architecture):
+    if wish.platform and image and platform.rank(image.platform, wish.platform) is None:
         raise BadInput(
-            f"platform: image {wish.spec.image} is for {image.os}/{image.architecture}, not for {wish.platform}",
+            f"platform: image {wish.spec.image} is for {image.platform}, not for {wish.platform}",
             hint="put an image for that platform into the store, or leave platform out",
         )
 

@@ -23,7 +23,8 @@ from ...image.manifest import Descriptor, History
 from ...image.media import MANIFEST
 from ...image.origin import ARCHIVE, FILE, LAYOUT, Source
 from ...image.parcel import Parcel, Root
-from ...image.platform import Platform, host
+from ...image.platform import host, rank
+from ...image.rubbish import NOTHING
 from ...image.shelf import Shelf
 from ...image.store import ImageStore, StoredImage
 from ...image.supply import Supplier, collect
@@ -41,7 +42,7 @@ _ARCHIVES = ("oci-layout", "manifest.json")
 
 
 def actions(paths: Paths, connect: Optional[Connect] = None) -> Mapping[str, Action]:
-    """The steps of `plan_present` and `plan_absent`, by name."""
+    """The steps of all plans for images, by name."""
     does = ImageActions(paths, connect)
     return {
         "import": Action(does.import_, does.take_back),
@@ -120,8 +121,12 @@ class ImageActions:
         image = seen.image
         if image is None:
             raise BadImage(f"the image {wanted.reference} has left meanwhile", hint="run the task again")
+        author, history = image.author, image.history
+        if wanted.is_made:
+            last = history[-1] if history else History()
+            author, history = wanted.author, (*history[:-1], last._replace(comment=wanted.message))
         config = overlay(seen.base, wanted.config)
-        document = image_document(config, image.diff_ids, image.created, image.history, image)
+        document = image_document(config, image.diff_ids, image.created, history, image, author=author)
         with Workspace(self.paths), self.store.locked():
             descriptor = self.writer.add(document, image.blobs)
             self.writer.name(descriptor, str(wanted.reference), image.sources.get(str(wanted.reference), ""))
@@ -152,16 +157,16 @@ class ImageActions:
 
     def untag(self, step: Step) -> None:
         """Take the name away."""
-        wanted, _seen = _told(step)
         with self.store.locked():
-            self.writer.untag(str(wanted.reference))
+            self.writer.untag(step.target)
 
     def sweep(self, step: Step) -> None:
         """Remove what neither an image nor a container needs; nothing, when a container's needs cannot be read."""
         with self.store.locked():
             everyone = used(self.paths)
             if everyone is not None:
-                ImageWriter(self.store, frozenset().union(*everyone.values())).sweep()
+                spared = step.detail.get("spared", NOTHING)
+                ImageWriter(self.store, frozenset().union(*everyone.values())).sweep(spared)
 
     def take_back(self, step: Step) -> None:
         """Let the name mean what it meant, and sweep what came with the failed step."""
@@ -201,10 +206,16 @@ class ImageActions:
     ) -> None:
         """File a new layer, on those of `base`, as the image that the task asks for."""
         created = _timestamp(layer.newest)
-        history = History(created, "commit" if base else "import")
+        history = History(created, "commit" if base else "import", wanted.author, wanted.message)
         below_ids, below_blobs, below_history = (base.diff_ids, base.blobs, base.history) if base else ((), (), ())
         document = image_document(
-            overlay(seen.base, wanted.config), (*below_ids, layer.diff_id), created, (*below_history, history), base
+            overlay(seen.base, wanted.config),
+            (*below_ids, layer.diff_id),
+            created,
+            (*below_history, history),
+            base,
+            author=wanted.author,
+            target=wanted.platform,
         )
         with self.store.locked():
             descriptor = self.writer.add(document, (*below_blobs, layer.descriptor), [layer])
@@ -241,8 +252,8 @@ def _from_tree(origin: Source, work: Workspace) -> tuple[NewLayer, Source]:
 
 def _refuse_platform(wanted: ImageSpec, parcel: Parcel) -> None:
     """A single image says only in its configuration what it is for."""
-    found = Platform.of(parcel.document.os, parcel.document.architecture)
-    if wanted.platform and found[:2] != wanted.platform[:2]:
+    found = parcel.document.platform
+    if wanted.platform and rank(found, wanted.platform) is None:
         raise NotFound(
             f"there is no {wanted.reference} for {wanted.platform}, only for {found}", hint="leave platform out"
         )

@@ -9,9 +9,10 @@ from ...core.paths import Paths
 from ...core.plan import Observer, Plan, apply, silent
 from ...image.origin import ABSENT
 from ...image.store import ImageStore
+from . import removal
 from .describe import describe
 from .observe import Connect, observe
-from .plan import plan_absent, plan_present
+from .plan import plan_present
 from .spec import ImageSpec
 
 
@@ -43,14 +44,30 @@ def ensure(
     return Outcome(plan, describe(store, store.resolve(str(wanted.reference))))
 
 
+class Removed(NamedTuple):
+    """The plan, run or not, the names that it takes away, and the ids of the images and layers that go with them."""
+
+    plan: Plan
+    untagged: tuple[str, ...] = ()
+    deleted: tuple[str, ...] = ()
+
+
 def remove(
-    paths: Paths, wanted: ImageSpec, *, force: bool = False, check: bool = False, observer: Observer = silent
-) -> Outcome:
-    """The name is gone, and what only it kept."""
-    plan = plan_absent(wanted, observe(paths, wanted, absent=True), force=force)
+    paths: Paths,
+    name: str,
+    tag: Optional[str] = None,
+    *,
+    force: bool = False,
+    prune: bool = True,
+    check: bool = False,
+    observer: Observer = silent,
+) -> Removed:
+    """The name is gone, and what only it kept. Without `prune` other images that have no name stay."""
+    seen = removal.observe(paths, name, tag, prune=prune)
+    plan = removal.plan(seen, force=force)
     if plan and not check:
         _run(paths, plan, observer)
-    return Outcome(plan, None)
+    return Removed(plan, seen.untagged, seen.deleted) if plan else Removed(plan)
 
 
 def _run(paths: Paths, plan: Plan, observer: Observer, connect: Optional[Connect] = None) -> None:

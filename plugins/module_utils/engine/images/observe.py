@@ -3,14 +3,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Callable, Optional
 
-from ...core.errors import BadImage, CorruptRecord, NotFound
+from ...core.errors import BadImage, BadInput, CorruptRecord, NotFound
 from ...core.paths import Paths
 from ...core.specs import ImageConfig
 from ...image import platform, workspace
-from ...image.origin import CONTAINER, LAYOUT, REGISTRY, Source, repository_digest
+from ...image.origin import ABSENT, CONTAINER, LAYOUT, REGISTRY, Source, repository_digest
 from ...image.store import ImageStore, StoredImage
 from ..containers.record import ContainerRecord
 from ..records import load, names_in
@@ -30,7 +31,7 @@ class Observation:
 
     `damaged`: the name is there, but what it names cannot be read. `missing` are layers that are not unpacked.
     `source` is where the content is to come from, `unchanged` whether the image was made from just that.
-    `base` is the configuration to start from. `users` are the containers that stand on the image.
+    `base` is the configuration to start from.
     """
 
     image: Optional[StoredImage] = None
@@ -40,7 +41,6 @@ class Observation:
     unchanged: bool = False
     base: Optional[ImageConfig] = None
     container: Optional[ContainerRecord] = None
-    users: tuple[str, ...] = ()
     exported: bool = True
     pushed: bool = True
     leftovers: bool = False
@@ -51,15 +51,12 @@ def observe(
     wanted: ImageSpec,
     *,
     connect: Optional[Connect] = None,
-    absent: bool = False,
     presume: bool = False,
 ) -> Observation:
     """The image that the task names. With `presume` its source need not exist: check mode cannot have made it."""
     store = ImageStore(paths)
     image, damaged = _find(store, str(wanted.reference))
     common = Observation(image=image, damaged=damaged, leftovers=bool(workspace.abandoned(paths)))
-    if absent:
-        return replace(common, users=_standing_on(paths, image))
     container = commit.container(paths, wanted.from_container) if wanted.from_container else None
     base = commit.config(container) if container else image.config if image and not wanted.src else None
     content = _source(paths, wanted, container, presume) or _remote(wanted, image, connect)
@@ -98,8 +95,8 @@ def used(paths: Paths) -> Optional[dict[str, set[str]]]:
     return found
 
 
-def _standing_on(paths: Paths, image: Optional[StoredImage]) -> tuple[str, ...]:
-    everyone = used(paths) or {}
+def standing_on(everyone: Mapping[str, Collection[str]], image: Optional[StoredImage]) -> tuple[str, ...]:
+    """The containers, out of those that `used` tells of, that need the image."""
     return tuple(sorted(name for name, ids in everyone.items() if image is not None and image.id in ids))
 
 
@@ -118,6 +115,8 @@ def _source(paths: Paths, wanted: ImageSpec, container: Optional[ContainerRecord
     if not wanted.load_path:
         return None
     found = source.look_at_images(wanted.load_path, presume=presume)
+    if wanted.source and found.kind not in (wanted.source, ABSENT):
+        raise BadInput(f"source: {wanted.load_path} is of the kind {found.kind}, not {wanted.source}", path=found.path)
     return _in_layout(found, wanted) if found.kind == LAYOUT else found
 
 
@@ -143,7 +142,7 @@ def _serves(image: Optional[StoredImage], wanted: ImageSpec) -> bool:
         return True
     name, asked = wanted.reference, wanted.platform
     digests = ("", image.manifest_digest, repository_digest(image.sources.get(str(name), "")))
-    return name.digest in digests and (asked is None or (image.os, image.architecture) == asked[:2])
+    return name.digest in digests and (asked is None or platform.rank(image.platform, asked) is not None)
 
 
 def _pushed(image: Optional[StoredImage], connect: Optional[Connect]) -> bool:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import Optional
 
-from ...core.errors import Conflict, NotFound
+from ...core.errors import NotFound
 from ...core.names import short_id
 from ...core.plan import Plan, Step
 from ...core.specs import ImageConfig
@@ -26,22 +26,6 @@ def plan_present(wanted: ImageSpec, seen: Observation) -> Plan:
     if wanted.push and (not seen.pushed or changed):
         steps.append(_step("push", wanted, seen, ""))
     if seen.leftovers or (seen.image and changed):
-        steps.append(_sweep(seen))
-    return Plan.of(steps)
-
-
-def plan_absent(wanted: ImageSpec, seen: Observation, *, force: bool = False) -> Plan:
-    """The name is gone; the image with it when this was its last and no container stands on it."""
-    steps: list[Step] = []
-    if seen.image or seen.damaged:
-        last = seen.image is not None and len(seen.image.references) <= 1
-        if last and seen.users and not force:
-            raise Conflict(
-                f"cannot remove the image {wanted.reference}: {_containers(seen.users)} on it",
-                hint="remove what stands on it first, or give force: true to take only the name away",
-            )
-        steps.append(_step("untag", wanted, seen, "" if not seen.damaged else "it cannot be read"))
-    if steps or seen.leftovers:
         steps.append(_sweep(seen))
     return Plan.of(steps)
 
@@ -67,6 +51,9 @@ def _configure(wanted: ImageSpec, seen: Observation) -> list[Step]:
     """The same layers with another configuration: nothing is unpacked."""
     before = seen.image.config if seen.image else None
     changes = differences(before, overlay(seen.base, wanted.config))
+    if wanted.is_made and seen.image is not None:
+        said = (("author", seen.image.author, wanted.author), ("message", seen.image.comment, wanted.message))
+        changes += [f"{name} {_show(old)} → {_show(new)}" for name, old, new in said if old != new]
     return [_step("configure", wanted, seen, ", ".join(changes))] if changes else []
 
 
@@ -106,8 +93,3 @@ def _detail(wanted: ImageSpec, seen: Observation) -> dict[str, object]:
 def _sweep(seen: Observation) -> Step:
     target = short_id(seen.image.id) if seen.image else "store"
     return Step("sweep", target, "what no image and no container needs")
-
-
-def _containers(names: tuple[str, ...]) -> str:
-    listed = ", ".join(names)
-    return f"the container {listed} stands" if len(names) == 1 else f"the containers {listed} stand"

@@ -21,18 +21,27 @@ class ImageSpec:
     """An image: its name, where its content comes from, and the fields of its configuration that are given.
 
     `src` and `load_path` are paths on this host, `from_container` a container's name. With none of them the image is
-    in the store, or is fetched from a registry as `pull` says: always, when it is missing, never.
+    in the store, or is fetched from a registry as `pull` says: always, when it is missing, never. `source` is what the
+    task calls it, where it does. `author` and `message` are those of an image that is made here.
     """
 
     reference: Reference
     src: str = ""
     from_container: str = ""
     load_path: str = ""
+    source: str = ""
     pull: str = NEVER
     platform: Optional[Platform] = None
     archive_path: str = ""
     push: bool = False
+    author: str = ""
+    message: str = ""
     config: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_made(self) -> bool:
+        """Whether the image is made here, and so by whom and why is the task's to say."""
+        return bool(self.src or self.from_container)
 
 
 def overlay(base: Optional[ImageConfig], given: Mapping[str, Any]) -> ImageConfig:
