@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Callable, Optional
 from ..core.errors import BadInput
 from ..engine.images.spec import MISSING, NEVER, ImageSpec
 from ..image import platform
-from ..image.reference import Reference, parse
+from ..image.reference import Reference, full_id, id_prefix, parse
 from .options import table, text, words
 
 if TYPE_CHECKING:
@@ -55,6 +55,25 @@ def image_spec(params: dict[str, Any]) -> ImageSpec:
         message=text("message", params.get("message") or ""),
         config={option: read(given[option]) for option, read in CONFIG if option in given},
     )
+
+
+def image_name(name: str, tag: Optional[str]) -> str:
+    """What an image is looked up by: a name with its tag, or an id as it is."""
+    if not tag and (full_id(name) or id_prefix(name)):
+        return name
+    wanted = parse(name, tag)
+    return f"{wanted}@{wanted.digest}" if wanted.tag and wanted.digest else str(wanted)
+
+
+def names_for(repositories: list[str]) -> tuple[str, ...]:
+    """Names that an image is to get, each with its tag, in canonical form."""
+    found = [parse(name) for name in repositories]
+    if not found:
+        raise BadInput("repository: there is no name in it")
+    wrong = next((name for name in found if name.digest), None)
+    if wrong:
+        raise BadInput(f"repository: {wrong} has a digest, which the content decides", hint="give a name and a tag")
+    return tuple(dict.fromkeys(map(str, found)))
 
 
 def _refuse(params: dict[str, Any], options: tuple[str, ...], why: str) -> None:

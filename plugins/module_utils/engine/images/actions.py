@@ -21,7 +21,7 @@ from ...image.diff import Packed, pack
 from ...image.intake import NewLayer, take_in
 from ...image.manifest import Descriptor, History
 from ...image.media import MANIFEST
-from ...image.origin import ARCHIVE, FILE, LAYOUT, Source
+from ...image.origin import ARCHIVE, FILE, LAYOUT, Source, repository_digest
 from ...image.parcel import Parcel, Root
 from ...image.platform import host, rank
 from ...image.rubbish import NOTHING
@@ -53,6 +53,7 @@ def actions(paths: Paths, connect: Optional[Connect] = None) -> Mapping[str, Act
         "unpack": Action(does.unpack),
         "export": Action(does.export),
         "push": Action(does.push),
+        "tag": Action(does.tag, does.take_tag_back),
         "untag": Action(does.untag),
         "sweep": Action(does.sweep),
     }
@@ -155,6 +156,18 @@ class ImageActions:
             raise BadImage("there is no registry to speak to")
         return self.connect()
 
+    def tag(self, step: Step) -> None:
+        """Another name for an image. It remembers what the image was made of; a registry is for its own name alone."""
+        image: StoredImage = step.detail["image"]
+        with self.store.locked():
+            origins = [text for text in image.sources.values() if text and not repository_digest(text)]
+            self._name(image, step.target, origins[0] if origins else "")
+
+    def take_tag_back(self, step: Step) -> None:
+        """Let the name mean what it meant, or nothing."""
+        with self.store.locked():
+            self._name_again(step.target, step.detail["before"])
+
     def untag(self, step: Step) -> None:
         """Take the name away."""
         with self.store.locked():
@@ -172,18 +185,20 @@ class ImageActions:
         """Let the name mean what it meant, and sweep what came with the failed step."""
         wanted, seen = _told(step)
         with self.store.locked():
-            if seen.image is None:
-                self.writer.untag(str(wanted.reference))
-            else:
-                self._name_again(wanted, seen.image)
+            self._name_again(str(wanted.reference), seen.image)
         self.sweep(step)
 
-    def _name_again(self, wanted: ImageSpec, image: StoredImage) -> None:
+    def _name_again(self, name: str, before: Optional[StoredImage]) -> None:
         """Only if it is still there, which it is until the last step."""
+        if before is None:
+            self.writer.untag(name)
+            return
         with suppress(OSError):
-            length = os.stat(self.store.layout.blob(image.manifest_digest)).st_size
-            before = Descriptor(MANIFEST, image.manifest_digest, length)
-            self.writer.name(before, str(wanted.reference), image.sources.get(str(wanted.reference), ""))
+            self._name(before, name, before.sources.get(name, ""))
+
+    def _name(self, image: StoredImage, name: str, origin: str) -> None:
+        length = os.stat(self.store.layout.blob(image.manifest_digest)).st_size
+        self.writer.name(Descriptor(MANIFEST, image.manifest_digest, length), name, origin)
 
     def _deliver(
         self, wanted: ImageSpec, seen: Observation, supplier: Supplier, root: Root, origin: Source, work: Workspace

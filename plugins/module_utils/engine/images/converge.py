@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any, NamedTuple, Optional
 
 from ...core.paths import Paths
 from ...core.plan import Observer, Plan, apply, silent
 from ...image.origin import ABSENT
 from ...image.store import ImageStore
-from . import removal
+from . import removal, tagging
 from .describe import describe
 from .observe import Connect, observe
 from .plan import plan_present
@@ -42,6 +43,25 @@ def ensure(
         return Outcome(plan, describe(store, seen.image) if seen.image else None, warnings)
     _run(paths, plan, observer, connect)
     return Outcome(plan, describe(store, store.resolve(str(wanted.reference))))
+
+
+def tag(
+    paths: Paths,
+    image: str,
+    names: Collection[str],
+    existing: str,
+    *,
+    check: bool = False,
+    observer: Observer = silent,
+) -> Outcome:
+    """Each of the names means the image."""
+    seen = tagging.observe(paths, image, names)
+    plan = tagging.plan(image, seen, existing, presume=check)
+    if plan and not check:
+        _run(paths, plan, observer)
+        seen = tagging.observe(paths, image, ())
+    shown = describe(ImageStore(paths), seen.image) if seen.image else None
+    return Outcome(plan, shown, () if seen.image else (f"there is no image {image}",))
 
 
 class Removed(NamedTuple):
