@@ -9,7 +9,7 @@ import re
 from typing import TYPE_CHECKING, Any, Callable, Optional
 
 from ..core.errors import BadInput
-from ..engine.images.spec import MISSING, NEVER, ImageSpec
+from ..engine.images.spec import ARCHIVE, MISSING, NEVER, NONE, ROOTFS, ExportSpec, ImageSpec
 from ..image import platform
 from ..image.reference import Reference, full_id, id_prefix, parse
 from .options import table, text, words
@@ -58,8 +58,8 @@ def image_spec(params: dict[str, Any]) -> ImageSpec:
 
 
 def image_name(name: str, tag: Optional[str]) -> str:
-    """What an image is looked up by: a name with its tag, or an id as it is."""
-    if not tag and (full_id(name) or id_prefix(name)):
+    """What an image is looked up by: a name with its tag, or an id as it is. `tag` is for a name that has none."""
+    if full_id(name) or (id_prefix(name) and not tag):
         return name
     wanted = parse(name, tag)
     return f"{wanted}@{wanted.digest}" if wanted.tag and wanted.digest else str(wanted)
@@ -74,6 +74,26 @@ def names_for(repositories: list[str]) -> tuple[str, ...]:
     if wrong:
         raise BadInput(f"repository: {wrong} has a digest, which the content decides", hint="give a name and a tag")
     return tuple(dict.fromkeys(map(str, found)))
+
+
+def export_spec(params: dict[str, Any]) -> ExportSpec:
+    """The specification behind the parameters of `mini_image_export`."""
+    names = tuple(dict.fromkeys(image_name(name, params.get("tag")) for name in params.get("names") or ()))
+    container, kind = params.get("container") or "", params.get("kind") or ""
+    if bool(names) == bool(container):
+        raise BadInput("names and container: just one of them is needed", hint="say what is to be exported")
+    if container and kind == ARCHIVE:
+        raise BadInput("kind: a container has a root file system, and is no image", hint="make one with mini_image")
+    if kind == ROOTFS and len(names) > 1:
+        raise BadInput("kind: a file holds one root file system, and there are several names", hint="give one of them")
+    return ExportSpec(
+        path=_path("path", params["path"]),
+        names=names,
+        container=container,
+        kind=ROOTFS if container else kind or ARCHIVE,
+        compression=params.get("compression") or NONE,
+        force=bool(params.get("force")),
+    )
 
 
 def _refuse(params: dict[str, Any], options: tuple[str, ...], why: str) -> None:

@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One image as a tar that other tools read: an OCI image layout, and the `manifest.json` of `docker save` beside it.
+"""Images as a tar that other tools read: an OCI image layout, and the `manifest.json` of `docker save` beside it.
 
 Both point to the same blobs, so nothing is in it twice: `skopeo copy oci-archive:…`, `podman load` and `docker load`
-take it. The same image gives the same bytes. The small files come first, so that one look at the beginning tells
-which image an archive holds.
+take it. The same images give the same bytes. The small files come first, so that one look at the beginning tells
+which images an archive holds.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
+from typing import Callable, NamedTuple
 
 from ..core.errors import BadImage
 from .document import serialise
@@ -23,63 +23,66 @@ from .tarwriter import END, header, padding
 _BLOBS = "blobs/sha256/"
 
 
-def pieces(layout: Layout, image: StoredImage, reference: str) -> Iterator[bytes]:
-    """The archive, in pieces."""
-    yield beginning(layout, image, reference)
-    for descriptor in _blobs(layout, image):
-        yield _header(_name(descriptor), descriptor.size)
-        yield from _content(layout.blob(descriptor.digest), descriptor)
-        yield padding(descriptor.size)
-    yield END
+class Cargo(NamedTuple):
+    """What an archive holds: its first bytes, which name every blob's digest, and the blobs, in order."""
+
+    beginning: bytes
+    blobs: tuple[Descriptor, ...]
+
+    @property
+    def size(self) -> int:
+        """How long the archive is."""
+        blobs = [descriptor.size for descriptor in self.blobs]
+        content = sum(len(_header("", blob)) + blob + len(padding(blob)) for blob in blobs)
+        return len(self.beginning) + content + len(END)
+
+    def pieces(self, path_of: Callable[[str], str]) -> Iterator[bytes]:
+        """The archive, in pieces. `path_of` says where the blob of a digest lies."""
+        yield self.beginning
+        for descriptor in self.blobs:
+            yield _header(_name(descriptor), descriptor.size)
+            yield from _content(path_of(descriptor.digest), descriptor)
+            yield padding(descriptor.size)
+        yield END
 
 
-def size(layout: Layout, image: StoredImage, reference: str) -> int:
-    """How long the archive is."""
-    blobs = [descriptor.size for descriptor in _blobs(layout, image)]
-    content = sum(len(_header("", blob)) + blob + len(padding(blob)) for blob in blobs)
-    return len(beginning(layout, image, reference)) + content + len(END)
-
-
-def is_current(path: str, layout: Layout, image: StoredImage, reference: str) -> bool:
-    """Whether the file at `path` is this archive, by its size and its beginning, which names every blob's digest."""
-    wanted = beginning(layout, image, reference)
-    try:
-        with open(open_regular(path), "rb") as handle:
-            found = os.fstat(handle.fileno()).st_size
-            return found == size(layout, image, reference) and handle.read(len(wanted)) == wanted
-    except (OSError, BadImage):
-        return False
-
-
-def write(path: str, layout: Layout, image: StoredImage, reference: str) -> None:
-    """Write the archive beside its place and rename it, so that a torn one is never found there."""
-    temporary = f"{path}.{os.getpid()}.tmp"
-    try:
-        with open(temporary, "xb") as handle:
-            for piece in pieces(layout, image, reference):
-                handle.write(piece)
-            handle.flush()
-            os.fsync(handle.fileno())
-        os.rename(temporary, path)
-    except BaseException:
-        if os.path.lexists(temporary):
-            os.unlink(temporary)
-        raise
-
-
-def beginning(layout: Layout, image: StoredImage, reference: str) -> bytes:
-    """Directories, `oci-layout`, `index.json` and `manifest.json`."""
-    manifest = _manifest(layout, image)
-    tags = [] if "@" in reference else [reference]
-    notes = {REF_NAME: reference.rpartition(":")[2], IMAGE_NAME: reference} if tags else {}
-    index = serialise(
-        {"schemaVersion": 2, "mediaType": INDEX, "manifests": [manifest._replace(annotations=notes).plain()]}
+def cargo(layout: Layout, images: Mapping[str, StoredImage]) -> Cargo:
+    """The archive of some images, each under the names that are given; in whatever order they are."""
+    found = {image.manifest_digest: image for image in images.values()}
+    names = {
+        digest: [name for name in sorted(images) if images[name].manifest_digest == digest] for digest in sorted(found)
+    }
+    manifests = {digest: _manifest(layout, image) for digest, image in found.items()}
+    blobs: dict[str, Descriptor] = {}
+    for digest, image in found.items():
+        manifest = manifests[digest]
+        for descriptor in (manifest, layout.manifest(manifest).config, *image.blobs):
+            blobs[descriptor.digest] = descriptor
+    index = [_named(manifests[digest], name, alone=len(images) == 1) for digest in names for name in names[digest]]
+    saved = [_saved(found[digest], names[digest]) for digest in names]
+    files = (
+        ("oci-layout", VERSION),
+        ("index.json", serialise({"schemaVersion": 2, "mediaType": INDEX, "manifests": index})),
+        ("manifest.json", serialise(saved)),
     )
-    layers = [_BLOBS + _hex(layer.digest) for layer in image.blobs]
-    saved = serialise([{"Config": _BLOBS + _hex(image.id), "RepoTags": tags, "Layers": layers}])
-    files = (("oci-layout", VERSION), ("index.json", index), ("manifest.json", saved))
     directories = b"".join(_header(name, 0, DIRECTORY) for name in ("blobs/", _BLOBS))
-    return directories + b"".join(_header(name, len(data)) + data + padding(len(data)) for name, data in files)
+    beginning = b"".join(_header(name, len(data)) + data + padding(len(data)) for name, data in files)
+    return Cargo(directories + beginning, tuple(blobs[digest] for digest in sorted(blobs)))
+
+
+def _named(manifest: Descriptor, reference: str, *, alone: bool) -> dict[str, object]:
+    """The specification would have the tag alone, which tells one of several images of no other."""
+    short = reference.rpartition(":")[2] if alone else reference
+    notes = {} if "@" in reference else {REF_NAME: short, IMAGE_NAME: reference}
+    return manifest._replace(annotations=notes).plain()
+
+
+def _saved(image: StoredImage, names: Collection[str]) -> dict[str, object]:
+    return {
+        "Config": _BLOBS + _hex(image.id),
+        "RepoTags": [name for name in names if "@" not in name],
+        "Layers": [_BLOBS + _hex(layer.digest) for layer in image.blobs],
+    }
 
 
 def _manifest(layout: Layout, image: StoredImage) -> Descriptor:
@@ -87,14 +90,6 @@ def _manifest(layout: Layout, image: StoredImage) -> Descriptor:
     if found is None:
         raise BadImage(f"the image {image.id} has left the store meanwhile", hint="run the task again")
     return found._replace(annotations=NO_NOTES)
-
-
-def _blobs(layout: Layout, image: StoredImage) -> list[Descriptor]:
-    entry = _manifest(layout, image)
-    found = {entry.digest: entry}
-    for descriptor in (layout.manifest(entry).config, *image.blobs):
-        found[descriptor.digest] = descriptor
-    return [found[digest] for digest in sorted(found)]
 
 
 def _content(path: str, descriptor: Descriptor) -> Iterator[bytes]:

@@ -227,15 +227,23 @@ def test_push(host: Host, registry: str, layout: Path, tmp_path: Path) -> None:
             host.image(wrong, push=True)
 
 
-def test_round_trip(host: Host, registry: str, tmp_path: Path) -> None:
-    """Ours, a registry, skopeo, docker's archive, ours again."""
-    name = f"{registry}/trip/web:1"
-    host.image(f"{registry}/team/web:1", env={"A": "1"}, archive_path=str(tmp_path / "a.tar"))
-    host.image(name, load_path=str(tmp_path / "a.tar"), push=True)
-    copy(f"docker://{name}", f"docker-archive:{tmp_path}/b.tar:trip/web:2")
+def test_round_trip(
+    host: Host, registry: str, guarded: str, tls: Mapping[str, Path], tmp_path: Path, layout: Path
+) -> None:
+    """Ours, a registry with TLS and a login, skopeo, docker's archive, ours again: every digest is kept."""
+    name = f"{guarded}/trip/web:1"
+    access = {"plain_http": False, "ca_path": str(tls["ca"])}
+    access |= {"registry_username": "ann", "registry_password": "s3cret phrase"}
+    host.image("mine:1", load_path=str(layout), env={"A": "1"}, archive_path=str(tmp_path / "a.tar"))
+    assert host.actions(name, load_path=str(tmp_path / "a.tar"), push=True, **access) == ["load", "push"]
+    login = ("--src-creds", "ann:s3cret phrase")
+    copy(f"docker://{name}", f"oci:{tmp_path}/copied:1", *login)
+    copy(f"docker://{name}", f"docker-archive:{tmp_path}/b.tar:trip/web:2", *login)
     host.image("trip/web:2", load_path=str(tmp_path / "b.tar"))
-    first, last = host.find(name), host.find("trip/web:2")
-    assert (first.id, first.diff_ids) == (last.id, last.diff_ids)
+    host.image("trip/web:3", load_path=str(tmp_path / "copied"))
+    first, second, third = host.find(name), host.find("trip/web:2"), host.find("trip/web:3")
+    assert (first.id, first.diff_ids) == (second.id, second.diff_ids)
+    assert (first.id, first.manifest_digest, first.blobs) == (third.id, third.manifest_digest, third.blobs)
 
 
 UNCHANGED = """

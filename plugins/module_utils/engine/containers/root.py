@@ -16,7 +16,7 @@ import contextlib
 import errno
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Callable, NamedTuple, NoReturn
 
@@ -25,6 +25,7 @@ from ...core.paths import Paths
 from ...image.replica import opened
 from ...linux import libc
 from ...linux.cgroups.detect import Hierarchies
+from ...linux.mount import overlay_data
 from ...linux.process import Process
 from ...runtime import report, rootfs
 from ...runtime.bundle import Bundle
@@ -63,6 +64,20 @@ def root_of(paths: Paths, record: ContainerRecord, *, volumes: bool = True, read
     config = {"root": {"path": "rootfs"}, "mounts": mounts if volumes else mounts[:1]}
     with _sent(partial(_mount, Bundle(paths.container(record.id), config))) as root:
         yield Root(root)
+
+
+@contextlib.contextmanager
+def root_of_layers(directory: str, layer_dirs: Sequence[str]) -> Iterator[int]:
+    """An O_PATH descriptor of layers, bottom first, as one tree. `directory` is where they are mounted, in private."""
+    if len(layer_dirs) == 1:  # nothing to lay over it, and overlayfs takes no single one
+        with opened(os.open(layer_dirs[0], os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)) as root:
+            yield root
+        return
+    overlay = {"destination": "/", "type": "overlay", "source": "overlay"}
+    options = ["nodev", "ro", overlay_data(layer_dirs)]
+    bundle = Bundle(directory, {"root": {"path": "."}, "mounts": [{**overlay, "options": options}]})
+    with _sent(partial(_mount, bundle)) as root:
+        yield root
 
 
 @contextlib.contextmanager

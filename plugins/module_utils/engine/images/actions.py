@@ -31,9 +31,9 @@ from ...image.supply import Supplier, collect
 from ...image.unarchive import opened
 from ...image.workspace import Workspace
 from ...image.writer import ImageWriter, image_document
-from . import commit, source
+from . import commit, export, source
 from .observe import Connect, Observation, used
-from .spec import ImageSpec, overlay
+from .spec import ExportSpec, ImageSpec, overlay
 
 if TYPE_CHECKING:
     from ...image.registry.client import Registry
@@ -142,9 +142,9 @@ class ImageActions:
     def export(self, step: Step) -> None:
         """The image as an archive."""
         wanted, _seen = _told(step)
-        with self.store.locked():
-            image = self.store.resolve(str(wanted.reference))
-            archive.write(wanted.archive_path, self.store.layout, image, str(wanted.reference))
+        name = str(wanted.reference)
+        cargo = archive.cargo(self.store.layout, {name: self.store.resolve(name)})
+        export.Archive(self.store, cargo).write(ExportSpec(wanted.archive_path, (name,)))
 
     def push(self, step: Step) -> None:
         """The image into the registry of its name."""

@@ -153,6 +153,7 @@ def _exported(store: ImageStore, wanted: ImageSpec, image: Optional[StoredImage]
     """Whether the archive that is asked for holds the image already."""
     if not wanted.archive_path or image is None:
         return not wanted.archive_path
-    from ...image import archive
+    from ...image import archive, outfile
 
-    return archive.is_current(wanted.archive_path, store.layout, image, str(wanted.reference))
+    cargo = archive.cargo(store.layout, {str(wanted.reference): image})
+    return outfile.begins(wanted.archive_path, cargo.beginning, cargo.size)

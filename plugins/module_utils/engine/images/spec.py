@@ -12,6 +12,8 @@ from ...image.platform import Platform
 from ...image.reference import Reference
 
 ALWAYS, MISSING, NEVER = "always", "missing", "never"
+ARCHIVE, ROOTFS = "archive", "rootfs"
+NONE, GZIP = "none", "gzip"
 
 _MERGED = ("env", "labels")
 
@@ -42,6 +44,18 @@ class ImageSpec:
     def is_made(self) -> bool:
         """Whether the image is made here, and so by whom and why is the task's to say."""
         return bool(self.src or self.from_container)
+
+
+@dataclass(frozen=True)
+class ExportSpec:
+    """What is written where: the images `names`, or the root file system of one of them, or that of a container."""
+
+    path: str
+    names: tuple[str, ...] = ()
+    container: str = ""
+    kind: str = ARCHIVE
+    compression: str = NONE
+    force: bool = False
 
 
 def overlay(base: Optional[ImageConfig], given: Mapping[str, Any]) -> ImageConfig:
