@@ -13,6 +13,7 @@
       container/<id>/record.json, config.json, upper/, work/, rootfs/, hosts, resolv.conf, hostname, log
       name/<name>                      symbolic link to ../container/<id>; creating it reserves the name
       name/<name>~                     the container that is being replaced, until the new one runs
+      build/<digest>.json              the steps of an image that was built here, each with its layer
       container/<id>/exit.json         how it ended, when it did
       runtime/<digest>/                our own code, for processes that outlive a task
       runtime/boot                     symbolic link to the code that is run at boot
@@ -54,6 +55,10 @@ class Paths:
     def layer(self, chain_id: str) -> str:
         """`chain_id` with or without its `sha256:` prefix."""
         return os.path.join(self.layers, chain_id.rpartition(":")[2])
+
+    @property
+    def builds(self) -> str:
+        return os.path.join(self.state_root, "build")
 
     # volumes
     @property

@@ -46,6 +46,8 @@ class ImageConfig:
     volumes: tuple[str, ...] = ()
     stop_signal: str = ""
     healthcheck: Optional[Healthcheck] = None
+    shell: tuple[str, ...] = ()
+    on_build: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -167,6 +167,8 @@ def _read_config(config: Document) -> ImageConfig:
         volumes=config.names("Volumes"),
         stop_signal=config.text("StopSignal", ""),
         healthcheck=_read_healthcheck(config.child("Healthcheck")) if "Healthcheck" in config else None,
+        shell=config.texts("Shell"),
+        on_build=config.texts("OnBuild"),
     )
 
 
@@ -195,6 +197,8 @@ def plain_config(config: ImageConfig) -> dict[str, Any]:
         "Volumes": {path: {} for path in config.volumes} or None,
         "StopSignal": config.stop_signal or None,
         "Healthcheck": _plain_healthcheck(config.healthcheck) if config.healthcheck else None,
+        "Shell": list(config.shell) or None,
+        "OnBuild": list(config.on_build) or None,
     }
     return {key: value for key, value in spelled.items() if value is not None}
 

@@ -84,10 +84,7 @@ def _copy(item: Item, parent: int, name: bytes) -> None:
     elif stat.S_ISLNK(item.stat.st_mode):
         put_link(parent, name, look, item.link())
     elif not stat.S_ISSOCK(item.stat.st_mode):
-        os.mknod(name, stat.S_IFMT(item.stat.st_mode) | 0o600, item.stat.st_rdev, dir_fd=parent)
-        os.chown(name, look.uid, look.gid, dir_fd=parent, follow_symlinks=False)
-        os.chmod(name, look.mode, dir_fd=parent)
-        os.utime(name, ns=(look.mtime_ns, look.mtime_ns), dir_fd=parent, follow_symlinks=False)
+        put_node(parent, name, look, item.stat)
 
 
 def open_directory(root: int, path: bytes, flags: int = os.O_PATH) -> int:
@@ -125,6 +122,14 @@ def put_link(parent: int, name: bytes, look: Look, text: bytes) -> None:
         os.utime(draft, ns=(look.mtime_ns, look.mtime_ns), dir_fd=parent, follow_symlinks=False)
 
     _in_place(parent, name, make)
+
+
+def put_node(parent: int, name: bytes, look: Look, found: os.stat_result) -> None:
+    """A pipe or a device, where nothing is and nobody else is at work."""
+    os.mknod(name, stat.S_IFMT(found.st_mode) | 0o600, found.st_rdev, dir_fd=parent)
+    os.chown(name, look.uid, look.gid, dir_fd=parent, follow_symlinks=False)
+    os.chmod(name, look.mode, dir_fd=parent)
+    os.utime(name, ns=(look.mtime_ns, look.mtime_ns), dir_fd=parent, follow_symlinks=False)
 
 
 def put_directory(parent: int, name: bytes, look: Look) -> None:

@@ -36,7 +36,7 @@ def look(
     without: Collection[str] = NOTHING,
     spared: Collection[str] = NOTHING,
 ) -> Rubbish:
-    """What can go, were the names `without` taken away. `used` are ids of images and layers that containers stand on.
+    """What can go, were the names `without` taken away. `used` are ids of images, layers and blobs that others need.
 
     `spared` are digests of images that stay although they have no name. An image that cannot be read might need any
     layer: then all stay, and all blobs.
@@ -50,7 +50,7 @@ def look(
     with suppress(BadImage):
         blobs, layers = _needed(store.layout, kept)
         return found._replace(
-            layers=_others(store.paths.layers, layers | set(used)), blobs=_others(store.layout.blobs, blobs)
+            layers=_others(store.paths.layers, layers | set(used)), blobs=_others(store.layout.blobs, blobs | set(used))
         )
     return found
 

@@ -25,7 +25,7 @@ from .workspace import Workspace
 
 
 class ImageWriter:
-    """The one writer of an `ImageStore`. `used` are the ids of images and layers that containers stand on."""
+    """The one writer of an `ImageStore`. `used` are the ids of what containers and builds stand on."""
 
     def __init__(self, store: ImageStore, used: Collection[str] = ()) -> None:
         self.store = store
@@ -40,8 +40,7 @@ class ImageWriter:
         config = document.encode()
         self.layout.create()
         for layer, chain_id in zip(reversed(list(new)), reversed(chain_ids(document.diff_ids))):
-            os.replace(layer.blob, self.layout.blob(layer.descriptor.digest))
-            self._place(layer.directory, self.store.paths.layer(chain_id))
+            self._put(layer, chain_id)
         sync_dir(self.layout.blobs)
         self.layout.put(config)
         known = self._manifest_of(sha256(config))
@@ -50,6 +49,16 @@ class ImageWriter:
         manifest = Manifest(Descriptor.of(CONFIG, config), blobs).encode()
         self.layout.put(manifest)
         return Descriptor.of(MANIFEST, manifest)
+
+    def shelve(self, layer: NewLayer, chain_id: str) -> None:
+        """Put a layer in place that is no image's yet. Only a record that says it is needed keeps it there."""
+        self.layout.create()
+        self._put(layer, chain_id)
+        sync_dir(self.layout.blobs)
+
+    def _put(self, layer: NewLayer, chain_id: str) -> None:
+        os.replace(layer.blob, self.layout.blob(layer.descriptor.digest))
+        self._place(layer.directory, self.store.paths.layer(chain_id))
 
     def place(self, parcel: Parcel) -> None:
         """Put an image's layers in place, as they travelled and unpacked."""

@@ -73,10 +73,15 @@ def root_of_layers(directory: str, layer_dirs: Sequence[str]) -> Iterator[int]:
         with opened(os.open(layer_dirs[0], os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)) as root:
             yield root
         return
-    overlay = {"destination": "/", "type": "overlay", "source": "overlay"}
-    options = ["nodev", "ro", overlay_data(layer_dirs)]
-    bundle = Bundle(directory, {"root": {"path": "."}, "mounts": [{**overlay, "options": options}]})
-    with _sent(partial(_mount, bundle)) as root:
+    with mounted(directory, ["ro", overlay_data(layer_dirs)]) as root:
+        yield root
+
+
+@contextlib.contextmanager
+def mounted(directory: str, options: list[str]) -> Iterator[int]:
+    """The root of an overlay with these options, mounted at the directory in private. Its devices are inert."""
+    overlay = {"destination": "/", "type": "overlay", "source": "overlay", "options": ["nodev", *options]}
+    with _sent(partial(_mount, Bundle(directory, {"root": {"path": "."}, "mounts": [overlay]}))) as root:
         yield root
 
 

@@ -31,8 +31,9 @@ from ...image.supply import Supplier, collect
 from ...image.unarchive import opened
 from ...image.workspace import Workspace
 from ...image.writer import ImageWriter, image_document
+from ..builds import cache
 from . import commit, export, source
-from .observe import Connect, Observation, used
+from .observe import Connect, Observation, needed, used
 from .spec import ExportSpec, ImageSpec, overlay
 
 if TYPE_CHECKING:
@@ -179,7 +180,8 @@ class ImageActions:
             everyone = used(self.paths)
             if everyone is not None:
                 spared = step.detail.get("spared", NOTHING)
-                ImageWriter(self.store, frozenset().union(*everyone.values())).sweep(spared)
+                cache.sweep(self.paths)
+                ImageWriter(self.store, needed(self.paths, everyone)).sweep(spared)
 
     def take_back(self, step: Step) -> None:
         """Let the name mean what it meant, and sweep what came with the failed step."""
@@ -220,7 +222,7 @@ class ImageActions:
         self, wanted: ImageSpec, seen: Observation, layer: NewLayer, origin: Source, base: Optional[StoredImage]
     ) -> None:
         """File a new layer, on those of `base`, as the image that the task asks for."""
-        created = _timestamp(layer.newest)
+        created = timestamp(layer.newest)
         history = History(created, "commit" if base else "import", wanted.author, wanted.message)
         below_ids, below_blobs, below_history = (base.diff_ids, base.blobs, base.history) if base else ((), (), ())
         document = image_document(
@@ -285,7 +287,7 @@ def _refuse_archive(directory: str, path: str) -> None:
         )
 
 
-def _timestamp(time_ns: int) -> str:
+def timestamp(time_ns: int) -> str:
     """The newest time in a layer: the same tar makes the same image on every host, whenever it is imported."""
     moment = datetime.datetime.fromtimestamp(time_ns // 10**9, datetime.timezone.utc)
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -14,7 +14,7 @@ from ...image.store import ImageStore, StoredImage
 
 _KEYS = (
     *("Cmd", "Entrypoint", "Env", "ExposedPorts", "Healthcheck", "Labels", "User", "Volumes", "WorkingDir"),
-    "StopSignal",
+    *("StopSignal", "OnBuild", "Shell"),
 )
 
 

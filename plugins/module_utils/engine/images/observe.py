@@ -13,6 +13,7 @@ from ...core.specs import ImageConfig
 from ...image import platform, workspace
 from ...image.origin import ABSENT, CONTAINER, LAYOUT, REGISTRY, Source, repository_digest
 from ...image.store import ImageStore, StoredImage
+from ..builds import cache
 from ..containers.record import ContainerRecord
 from ..records import load, names_in
 from . import commit, source
@@ -93,6 +94,12 @@ def used(paths: Paths) -> Optional[dict[str, set[str]]]:
         if record is not None:
             found[record.name] = {record.image_id, *record.layers}
     return found
+
+
+def needed(paths: Paths, everyone: Mapping[str, Collection[str]], without: Collection[str] = ()) -> frozenset[str]:
+    """The ids of what containers need, as `used` tells of them, and what builds do, but for those of some names."""
+    builds = cache.needed(paths, without)
+    return frozenset().union(*everyone.values(), *builds.values())
 
 
 def standing_on(everyone: Mapping[str, Collection[str]], image: Optional[StoredImage]) -> tuple[str, ...]:

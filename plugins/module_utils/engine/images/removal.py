@@ -19,7 +19,7 @@ from ...image import rubbish, workspace
 from ...image.rubbish import NOTHING, Rubbish
 from ...image.store import ImageStore, StoredImage
 from .describe import repository_digests
-from .observe import standing_on, used
+from .observe import needed, standing_on, used
 
 
 @dataclass(frozen=True)
@@ -67,11 +67,12 @@ def observe(paths: Paths, name: str, tag: Optional[str] = None, *, prune: bool =
     seen = _meant(store, name, tag)
     own = {seen.image.manifest_digest} if seen.image else set()
     spared = NOTHING if prune else rubbish.unnamed(store.layout) - own
-    needed = None if everyone is None else frozenset().union(*everyone.values())
     return replace(
         seen,
         users=standing_on(everyone or {}, seen.image),
-        rubbish=None if needed is None else rubbish.look(store, needed, seen.names, spared),
+        rubbish=None
+        if everyone is None
+        else rubbish.look(store, needed(paths, everyone, seen.names), seen.names, spared),
         spared=spared,
         leftovers=bool(workspace.abandoned(paths)),
     )

@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The layers that each stage of a build has so far, and the key of the next step on them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ...core.errors import BadInput
+from . import cache
+from .cache import Made
+from .context import Context
+from .evaluate import Evaluation
+from .spec import BuildSpec
+from .works import Origin, StagePlan, Work
+
+EPOCH = "SOURCE_DATE_EPOCH"
+
+
+class Chains:
+    """The layers of each stage so far: those of its base, and what its steps have made."""
+
+    def __init__(self, evaluation: Evaluation) -> None:
+        self._stages = {stage.index: stage for stage in evaluation.stages}
+        self._made: dict[int, list[Made]] = {stage.index: [] for stage in evaluation.stages}
+
+    def add(self, stage: int, made: Made) -> None:
+        """A step of the stage is done."""
+        self._made[stage].append(made)
+
+    def made(self, stage: int) -> list[Made]:
+        """What the stage's own steps have made, and before them those of the stages that it stands on."""
+        below = self._stages[stage].below
+        return [*(self.made(below) if below >= 0 else ()), *self._made[stage]]
+
+    def base(self, stage: int) -> StagePlan:
+        """The lowest of the stages that it stands on: the one on an image, or on nothing."""
+        below = self._stages[stage].below
+        return self.base(below) if below >= 0 else self._stages[stage]
+
+    def diff_ids(self, stage: int) -> tuple[str, ...]:
+        """The layers, bottom first."""
+        image = self.base(stage).image
+        return (*(image.diff_ids if image else ()), *(made.diff_id for made in self.made(stage) if made.diff_id))
+
+    def of(self, origin: Origin) -> tuple[str, ...]:
+        """The layers of whose files are taken."""
+        return self.diff_ids(origin.stage) if origin.stage >= 0 else origin.image.diff_ids if origin.image else ()
+
+
+class Keys:
+    """The keys of steps. `digests` remembers what was read of the context: it is read once a task."""
+
+    def __init__(self, context: Context, wanted: BuildSpec, chains: Chains) -> None:
+        self._context = context
+        self._wanted = wanted
+        self._chains = chains
+        self._digests: dict[str, str] = {}
+
+    def of(self, stage: int, work: Work) -> str:
+        """The key of a step on what its stage has so far."""
+        parts = {"run": self._run, "copy": self._copy, "add": self._copy, "workdir": self._workdir}[work.name](work)
+        return cache.key(cache.top(self._chains.diff_ids(stage)), work.name, *parts)
+
+    def _workdir(self, work: Any) -> tuple[Any, ...]:
+        return work.path, work.owner
+
+    def _copy(self, work: Any) -> tuple[Any, ...]:
+        files = [(source, self._files(work.origin, source)) for source in work.sources]
+        return files, work.contents, work.target, work.owner, work.mode, self._epoch()
+
+    def _files(self, origin: Origin, pattern: str) -> Any:
+        """What is copied, by its content; out of a stage, the layers that it is in say as much."""
+        if not origin.is_context:
+            return cache.top(self._chains.of(origin)), pattern
+        return [(path, self._digest(path)) for path in self._context.tree.find(pattern)]
+
+    def _digest(self, path: str) -> str:
+        if path not in self._digests:
+            self._digests[path] = self._context.tree.digest(path)
+        return self._digests[path]
+
+    def _run(self, work: Any) -> tuple[Any, ...]:
+        config, mounts = work.config, []
+        for mount in work.mounts:
+            files = self._files(mount.origin, mount.source or "/") if mount.kind == "bind" else ""
+            mounts.append((mount.kind, mount.target, mount.source, mount.options, files))
+        network = work.network or self._wanted.network
+        return work.command, work.script, work.env, config.user, config.working_dir, mounts, network, self._epoch()
+
+    def _epoch(self) -> str:
+        return self._wanted.args.get(EPOCH, "")
+
+
+def latest(args: Mapping[str, str]) -> int:
+    """The time, in ns, that nothing in the image is later than; 0 when nobody asks for one."""
+    text = args.get(EPOCH, "")
+    if text and not (text.isascii() and text.isdigit() and int(text) < 2**33):
+        raise BadInput(f"args: {EPOCH} is {text!r}, and has to be a number of seconds since 1970")
+    return int(text or 0) * 10**9

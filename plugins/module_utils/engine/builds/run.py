@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""RUN: a container like any other, confined as any other, on the layers that the build has so far.
+
+It has a name that no task can give, so that nobody takes it for theirs, and the build's name in it: when we are killed
+it goes on alone, and the next build finds it and removes it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+from ...core.errors import BadInput, StepFailed
+from ...core.paths import Paths
+from ...core.plan import Step, apply
+from ...core.specs import ContainerSpec, ImageConfig
+from ...image.store import StoredImage
+from ...linux.files import locked
+from ..containers import waiting
+from ..containers.actions import Actions
+from ..containers.converge import remove
+from ..containers.observe import observe
+from ..containers.plan import Wish, plan
+from ..containers.record import ContainerRecord, find
+from ..images import commit
+
+_PREFIX = "build~"
+LAST_LINES = 20
+
+
+class Ran(NamedTuple):
+    """A RUN that went well: the container's changes, and which of them are not its own."""
+
+    upper: str
+    skip: Collection[bytes]
+
+
+def name_of(reference: str) -> str:
+    """The name of a build's containers. It has a character that is in no name that a task can give."""
+    return _PREFIX + hashlib.sha256(reference.encode()).hexdigest()[:12]
+
+
+@contextlib.contextmanager
+def ran(
+    paths: Paths, spec: ContainerSpec, chain: Sequence[str], config: ImageConfig, contents: Mapping[str, bytes]
+) -> Iterator[Ran]:
+    """Run to the end, and hold the container until its changes are read. `StepFailed` with the last of its output."""
+    image = StoredImage(spec.image, (), config, tuple(chain), "", 0, "", "")
+    try:
+        record = _start(paths, spec, image, contents)
+        finished = waiting.wait(paths, record)
+        if finished.rc:
+            raise StepFailed(f"the command ended with exit code {finished.rc}{_last(finished.output)}", step="run")
+        yield Ran(paths.container(record.id, "upper"), commit.left_out(record))
+    finally:
+        remove(paths, spec.name)
+
+
+def _start(paths: Paths, spec: ContainerSpec, image: StoredImage, contents: Mapping[str, bytes]) -> ContainerRecord:
+    with locked(paths.lock("container", spec.name), f"container {spec.name}") as lock:
+        seen = replace(observe(paths, replace(spec, image=""), contents), image=image)
+        steps = plan(Wish(spec, contents=contents), seen)
+        apply(steps, _Actions(paths, spec.name, lock, contents).table())
+    record = find(paths, spec.name)
+    if record is None:
+        raise StepFailed(f"{spec.name} has been removed by somebody", step="run")
+    return record
+
+
+class _Actions(Actions):
+    """Those of a container whose layers are no image's yet: the build's record keeps them."""
+
+    def reserve_name(self, step: Step) -> None:
+        """As for any container, but for the image."""
+        self._reserve(step.detail["spec"], step.detail["image"], step.detail["mounts"])
+
+
+def _last(output: str) -> str:
+    lines = output.rstrip("\n").splitlines()[-LAST_LINES:]
+    return ":\n" + "\n".join(lines) if lines else ", and wrote nothing"
+
+
+def sweep(paths: Paths, reference: str) -> None:
+    """Remove what a build of the name that was killed has left running. The caller holds the build's lock."""
+    name = name_of(reference)
+    if os.path.lexists(paths.name(name)):
+        remove(paths, name)
+
+
+def is_left(paths: Paths, reference: str) -> bool:
+    """Whether a build of the name has left something behind, when none goes on."""
+    return os.path.lexists(paths.name(name_of(reference)))
+
+
+def refuse_empty(chain: Sequence[str]) -> None:
+    """There is no program in an empty root."""
+    if not chain:
+        raise BadInput("there is nothing to run: the stage is empty", hint="copy a program into it first")

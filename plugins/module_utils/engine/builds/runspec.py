@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The container that a RUN gets: its specification, and what is mounted in it, made ready and taken away again."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import posixpath
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import replace
+from typing import Callable, Optional
+
+from ...core.errors import BadInput
+from ...core.paths import Paths
+from ...core.specs import Attachment, ContainerSpec, ImageConfig, Mount, Secret, VolumeSpec
+from ...core.units import parse_extent
+from ...image.replica import opened
+from ...image.workspace import Workspace
+from ...linux.files import locked
+from ..volumes import use
+from . import run
+from .copying import Copier, Dress
+from .sources import Tree
+from .spec import HOST, NONE, BuildSpec
+from .works import Origin, Run, RunMount
+
+SCRIPT = "/dev/pipes"
+LABEL = "mini.containers.build"
+_CACHE_WAIT = 3600.0
+Open = Callable[[Origin], AbstractContextManager[Tree]]
+
+
+class Room:
+    """What one RUN finds around it."""
+
+    def __init__(
+        self, paths: Paths, wanted: BuildSpec, work: Run, space: Workspace, tree: Open, network: Callable[[], str]
+    ) -> None:
+        self._paths = paths
+        self._wanted = wanted
+        self._work = work
+        self._space = space
+        self._tree = tree
+        self._own_network = network
+
+    @property
+    def config(self) -> ImageConfig:
+        """That of the stage. What is declared to be a volume is none yet, and nothing is waited for."""
+        return replace(self._work.config, volumes=(), healthcheck=None, exposed_ports=())
+
+    @contextmanager
+    def ready(self) -> Iterator[tuple[ContainerSpec, Mapping[str, bytes]]]:
+        """The specification and the contents of its secrets."""
+        with ExitStack() as stack:
+            mounts = [mount for one in self._work.mounts for mount in self._mount(one, stack)]
+            secrets, contents = self._secrets()
+            command = self._work.command
+            if self._work.script:
+                mounts.append(self._script())
+                command = (*command, f"{SCRIPT}/script")
+            attachments, mode = self._network()
+            yield (
+                ContainerSpec(
+                    name=run.name_of(str(self._wanted.reference)),
+                    image=str(self._wanted.reference),
+                    command=command,
+                    entrypoint=(),
+                    env={**self._work.env, **self._work.hidden},
+                    hostname="build",
+                    mounts=tuple(sorted(mounts, key=lambda mount: mount.target)),
+                    secrets=tuple(secrets),
+                    labels={LABEL: str(self._wanted.reference)},
+                    networks=attachments,
+                    network_mode=mode,
+                    stop_timeout=0,
+                ),
+                contents,
+            )
+
+    def _network(self) -> tuple[tuple[Attachment, ...], str]:
+        asked = {"default": ""}.get(self._work.network, self._work.network) or self._wanted.network
+        if asked == NONE:
+            return (), ""
+        if asked == HOST:
+            return (), HOST
+        return (Attachment(asked or self._own_network()),), ""
+
+    def _mount(self, wanted: RunMount, stack: ExitStack) -> Iterator[Mount]:
+        if wanted.kind == "tmpfs":
+            size = wanted.options.get("size")
+            options = (f"size={parse_extent('size', size)}",) if size else ()
+            yield Mount(wanted.target, "", kind="tmpfs", options=("exec", "mode=1777", *options))
+        elif wanted.kind == "cache":
+            yield self._cache(wanted, stack)
+        elif wanted.kind == "bind":
+            yield self._bind(wanted)
+
+    def _cache(self, wanted: RunMount, stack: ExitStack) -> Mount:
+        """A cache is a volume: it is seen, and removed, as any other."""
+        name = "build-cache-" + hashlib.sha256(wanted.options.get("id", wanted.target).encode()).hexdigest()[:12]
+        if wanted.options.get("sharing", "shared") != "shared":
+            stack.enter_context(locked(self._paths.lock("cache", name), f"the cache {wanted.target}", _CACHE_WAIT))
+        labels = {LABEL: wanted.options.get("id", wanted.target)}
+        use.make(self._paths, VolumeSpec(name, labels=labels))
+        if use.is_empty(self._paths, name):
+            place = self._paths.volume_data(name)
+            os.chown(place, int(wanted.options.get("uid", "0")), int(wanted.options.get("gid", "0")))
+            os.chmod(place, int(wanted.options.get("mode", "0755"), 8))
+        read_only = bool({"ro", "readonly"} & set(wanted.options))
+        return Mount(wanted.target, name, read_only=read_only, kind="volume", no_copy=True, labels=labels)
+
+    def _bind(self, wanted: RunMount) -> Mount:
+        """A copy of its own: what is ignored is not in it, and what is written to it is lost, as in Docker."""
+        directory = self._space.new("bind")
+        os.mkdir(directory, 0o755)
+        source = wanted.source or "/"
+        with self._tree(wanted.origin) as tree, opened(os.open(directory, os.O_PATH | os.O_DIRECTORY)) as root:
+            (path,) = tree.find(source)
+            owner = None if tree.owned else (0, 0)
+            copier = Copier(root, Dress(owner, keep_setid=tree.owned))
+            copier.copy(tree, path, "/bound")
+            copier.finish()
+        writable = bool({"rw", "readwrite"} & set(wanted.options))
+        return Mount(wanted.target, os.path.join(directory, "bound"), read_only=not writable)
+
+    def _script(self) -> Mount:
+        directory = self._space.new("script")
+        os.mkdir(directory, 0o755)
+        path = os.path.join(directory, "script")
+        with open(path, "w", encoding="utf-8") as handle:
+            handle.write(self._work.script)
+        os.chmod(path, 0o755)
+        return Mount(SCRIPT, directory, read_only=True)
+
+    def _secrets(self) -> tuple[list[Secret], dict[str, bytes]]:
+        """Secrets that are not given are not there, unless the instruction says that they have to be."""
+        secrets, contents = [], {}
+        for number, mount in enumerate(one for one in self._work.mounts if one.kind == "secret"):
+            known = mount.options.get("id") or posixpath.basename(mount.target)
+            content: Optional[bytes] = self._wanted.secrets.get(known)
+            if content is None and mount.options.get("required") in ("true", "1"):
+                raise BadInput(f"the secret {known} is required, and not given", hint="give it in secrets")
+            if content is not None:
+                name = f"secret{number}"
+                uid, gid = (int(mount.options.get(which, "0")) for which in ("uid", "gid"))
+                mode = int(mount.options.get("mode", "0400"), 8)
+                secrets.append(Secret(name, mount.target, "", uid, gid, mode))
+                contents[name] = content
+        return secrets, contents
