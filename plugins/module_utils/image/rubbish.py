@@ -87,10 +87,10 @@ def _others(directory: str, needed: Collection[str]) -> tuple[str, ...]:
     return tuple(f"sha256:{name}" for name in names if name != "tmp" and f"sha256:{name}" not in needed)
 
 
-def size(store: ImageStore, found: Rubbish) -> int:
-    """How many bytes of the disk come free."""
-    blobs = sum(_bytes(store.layout.blob(digest)) for digest in found.blobs)
-    return blobs + sum(tree_size(store.paths.layer(chain_id)) for chain_id in found.layers)
+def weights(store: ImageStore, found: Rubbish) -> dict[str, int]:
+    """How many bytes of the disk come free, by path."""
+    blobs = {path: _bytes(path) for path in map(store.layout.blob, found.blobs)}
+    return {**blobs, **{path: tree_size(path) for path in map(store.paths.layer, found.layers)}}
 
 
 def tree_size(path: str) -> int:

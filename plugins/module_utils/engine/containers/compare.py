@@ -31,7 +31,8 @@ class Wish:
     Fields in `ignored` make no difference; those in `partial` may hold more than the task says. `presume` is check
     mode's: what is not there may be what an earlier task of the play would have made. `contents` are those of the
     secrets, by name; they go nowhere else. `settles`: somebody waits for what becomes of it, so that a container which
-    is on trial is kept, or gives way to the one that it has replaced.
+    is on trial is kept, or gives way to the one that it has replaced. `unless_running`: it is only removed when it does
+    not run.
     """
 
     spec: ContainerSpec
@@ -53,6 +54,7 @@ class Wish:
     paused: Optional[bool] = None
     healthy_timeout: float = 300.0
     settles: bool = True
+    unless_running: bool = False
 
     @property
     def runs(self) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import fields, replace
 
-from ...core.errors import BadInput, ImageMissing, NotFound
+from ...core.errors import BadInput, Conflict, ImageMissing, NotFound
 from ...core.plan import Impact, Plan, Step
 from ...core.specs import ContainerSpec, ImageConfig, Mount
 from . import conflicts, publishing, sharing, upkeep
@@ -79,6 +79,8 @@ def _discard(wish: Wish) -> Step:
 
 
 def _remove(wish: Wish, seen: Observation) -> list[Step]:
+    if seen.running and wish.unless_running:
+        raise Conflict(f"container {wish.spec.name} runs by now", hint="stop it first")
     steps = [_stop(wish)] if seen.running else []
     reason = "" if wish.keep_volumes else "with its anonymous volumes"
     return [*steps, Step("remove", wish.spec.name, reason, detail={"volumes": not wish.keep_volumes})]

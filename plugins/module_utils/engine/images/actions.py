@@ -32,7 +32,7 @@ from ...image.unarchive import opened
 from ...image.workspace import Workspace
 from ...image.writer import ImageWriter, image_document
 from ..builds import cache
-from . import commit, export, source
+from . import commit, export, removal, source
 from .observe import Connect, Observation, needed, used
 from .spec import ExportSpec, ImageSpec, overlay
 
@@ -172,6 +172,8 @@ class ImageActions:
     def untag(self, step: Step) -> None:
         """Take the name away."""
         with self.store.locked():
+            if step.detail["unused"] is not None:
+                removal.refuse_used(self.paths, step.detail["unused"])
             self.writer.untag(step.target)
 
     def sweep(self, step: Step) -> None:

@@ -92,7 +92,7 @@ def used(paths: Paths) -> Optional[dict[str, set[str]]]:
         except CorruptRecord:
             return None
         if record is not None:
-            found[record.name] = {record.image_id, *record.layers}
+            found.setdefault(record.name, set()).update((record.image_id, *record.layers))
     return found
 
 

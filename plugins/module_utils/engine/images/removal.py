@@ -7,6 +7,7 @@ those of its layers that nobody else has.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import Optional
 
@@ -105,11 +106,28 @@ def plan(seen: Doomed, *, force: bool = False) -> Plan:
             hint="remove what stands on it first"
             + (", or give force: true to take only the name away" if seen.names else ""),
         )
-    steps = [Step("untag", name, "it cannot be read" if seen.damaged else "") for name in seen.names]
+    steps = untag(seen.names, seen.image if seen.is_last and not force else None, damaged=seen.damaged)
     if steps or seen.image or seen.leftovers:
-        target = short_id(seen.image.id) if seen.image else "store"
-        steps.append(Step("sweep", target, "what no image and no container needs", detail={"spared": seen.spared}))
+        steps.append(sweep(short_id(seen.image.id) if seen.image else "store", seen.spared))
     return Plan.of(steps)
+
+
+def untag(names: Collection[str], unused: Optional[StoredImage], *, damaged: bool = False) -> list[Step]:
+    """Names are taken away; only while no container stands on the image, where one is given as `unused`."""
+    reason = "it cannot be read" if damaged else ""
+    return [Step("untag", name, reason, detail={"unused": unused}) for name in names]
+
+
+def sweep(target: str, spared: frozenset[str] = NOTHING) -> Step:
+    """What nobody needs goes. `spared` are images without a name that stay."""
+    return Step("sweep", target, "what no image and no container needs", detail={"spared": spared})
+
+
+def refuse_used(paths: Paths, image: StoredImage) -> None:
+    """For the moment at which it counts: whoever makes a container holds the store's lock until its record is there."""
+    users = standing_on(used(paths) or {}, image)
+    if users:
+        raise Conflict(f"cannot remove the image {short_id(image.id)}: {_containers(users)} on it")
 
 
 def _containers(names: tuple[str, ...]) -> str:

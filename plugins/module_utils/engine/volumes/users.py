@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from ...core.paths import Paths
@@ -11,19 +12,22 @@ from ..records import names_in, peek
 
 def users(paths: Paths, volume: str, but: str = "") -> tuple[str, ...]:
     """The names of the containers that use the volume, without the one whose id is `but`."""
-    found = []
+    return holders(paths, but).get(volume, ())
+
+
+def holders(paths: Paths, but: str = "") -> Mapping[str, tuple[str, ...]]:
+    """Of each volume that a container uses, the names of all that do."""
+    found: dict[str, set[str]] = {}
     for container_id in names_in(paths.containers):
         record = peek(paths, container_id) or {}
-        if container_id != but and any(_is(mount, volume) for mount in _mounts(record)):
-            found.append(str(record.get("name") or container_id[:12]))
-    return tuple(sorted(found))
+        name = str(record.get("name") or container_id[:12])
+        for volume in _volumes(record) if container_id != but else ():
+            found.setdefault(volume, set()).add(name)
+    return {volume: tuple(sorted(names)) for volume, names in found.items()}
 
 
-def _mounts(record: dict[str, Any]) -> list[Any]:
+def _volumes(record: dict[str, Any]) -> list[str]:
     spec = record.get("spec")
     found = record.get("mounts") or (spec.get("mounts") if isinstance(spec, dict) else None)
-    return found if isinstance(found, list) else []
-
-
-def _is(mount: Any, volume: str) -> bool:
-    return isinstance(mount, dict) and mount.get("kind") == "volume" and mount.get("source") == volume
+    mounts = [mount for mount in found if isinstance(mount, dict)] if isinstance(found, list) else []
+    return [str(mount.get("source")) for mount in mounts if mount.get("kind") == "volume"]

@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What nobody uses: containers that do not run, and what no container needs but those that are to go. Reads only."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple, Optional
+
+from ...core.paths import Paths
+from ...image import rubbish, workspace
+from ...image.rubbish import NOTHING, Rubbish
+from ...image.store import ImageStore, StoredImage
+from ...runtime import state
+from ..containers.living import live_process, restarting
+from ..containers.record import ContainerRecord, behind, every, id_of
+from ..images.observe import needed, standing_on, used
+from ..networks import record as networks
+from ..networks.leases import members
+from ..records import names_in, peek
+from ..volumes import record as volumes
+from ..volumes.users import holders
+from .filters import Filters
+
+
+class Wanted(NamedTuple):
+    """Which kinds are pruned, and what of them; None for those that are not."""
+
+    containers: Optional[Filters] = None
+    images: Optional[Filters] = None
+    networks: Optional[Filters] = None
+    volumes: Optional[Filters] = None
+
+
+@dataclass(frozen=True)
+class Unused:
+    """What would go. `rubbish` is what of the image store, `spared` the images without a name that are to stay.
+
+    `unknown`: a container's record cannot be read. Nobody knows then what it uses, so nothing goes but containers.
+    """
+
+    containers: tuple[ContainerRecord, ...] = ()
+    images: tuple[StoredImage, ...] = ()
+    networks: tuple[str, ...] = ()
+    volumes: tuple[str, ...] = ()
+    rubbish: Optional[Rubbish] = None
+    spared: frozenset[str] = NOTHING
+    leftovers: bool = False
+    unknown: tuple[str, ...] = ()
+    weights: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+
+
+def observe(paths: Paths, wanted: Wanted) -> Unused:
+    """All that is wanted and that nobody uses."""
+    gone = tuple(record for record in every(paths) if wanted.containers and _idle(paths, record, wanted.containers))
+    weights = {"containers": {record.id: rubbish.tree_size(paths.container(record.id)) for record in gone}}
+    unknown = tuple(one[:12] for one in names_in(paths.containers) if peek(paths, one) == {})
+    if unknown:
+        return Unused(gone, unknown=unknown, weights=weights)
+    ids, names = {record.id for record in gone}, {record.name for record in gone}
+    found = _images(paths, wanted.images, names) if wanted.images else Unused()
+    chosen = _volumes(paths, wanted.volumes, names) if wanted.volumes else ()
+    weights["volumes"] = {name: rubbish.tree_size(paths.volume(name)) for name in chosen}
+    return replace(
+        found,
+        containers=gone,
+        networks=_networks(paths, wanted.networks, ids) if wanted.networks else (),
+        volumes=chosen,
+        weights={**found.weights, **weights},
+    )
+
+
+def _idle(paths: Paths, record: ContainerRecord, filters: Filters) -> bool:
+    """It does not run, nor is about to. One that is being replaced, or is on trial, is not over yet."""
+    found = state.read(paths.run_state(record.id))
+    if live_process(found) or restarting(found) or id_of(paths, record.name) != record.id:
+        return False
+    return behind(paths.name_aside(record.name)) is None and filters.take(record.created, record.spec.labels)
+
+
+def _networks(paths: Paths, filters: Filters, gone: Collection[str]) -> tuple[str, ...]:
+    found = [one for one in networks.every(paths) if filters.take(one.created, one.spec.labels)]
+    return tuple(one.name for one in found if not set(members(paths, one.name)) - set(gone))
+
+
+def _volumes(paths: Paths, filters: Filters, gone: Collection[str]) -> tuple[str, ...]:
+    users = holders(paths)
+    found = [one for one in volumes.every(paths) if filters.every or one.anonymous]
+    return tuple(
+        one.name
+        for one in found
+        if filters.take(one.created, one.spec.labels) and not set(users.get(one.name, ())) - set(gone)
+    )
+
+
+def _images(paths: Paths, filters: Filters, gone: Collection[str]) -> Unused:
+    store = ImageStore(paths)
+    users = {name: ids for name, ids in (used(paths) or {}).items() if name not in gone}
+    meant = [
+        image
+        for image in store.images()
+        if (filters.every or not image.references)
+        and not standing_on(users, image)
+        and filters.take(image.created, image.config.labels)
+    ]
+    spared = rubbish.unnamed(store.layout) - {image.manifest_digest for image in meant}
+    without = {name for image in meant for name in image.references}
+    found = rubbish.look(store, needed(paths, users, without), without, spared)
+    return Unused(
+        images=tuple(meant),
+        rubbish=found,
+        spared=spared,
+        leftovers=bool(workspace.abandoned(paths)),
+        weights={"images": rubbish.weights(store, found)},
+    )
