@@ -682,20 +682,9 @@ stderr:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.mini.containers.plugins.module_utils.core.errors import NotFound
 from ansible_collections.mini.containers.plugins.module_utils.core.paths import Paths
-from ansible_collections.mini.containers.plugins.module_utils.engine.containers.converge import remove
-from ansible_collections.mini.containers.plugins.module_utils.engine.containers.facts import facts
-from ansible_collections.mini.containers.plugins.module_utils.engine.containers.plan import Wish
-from ansible_collections.mini.containers.plugins.module_utils.engine.containers.waiting import (
-    attended,
-    wait,
-    wait_healthy,
-)
-from ansible_collections.mini.containers.plugins.module_utils.glue.container import wish
-from ansible_collections.mini.containers.plugins.module_utils.glue.mounts import PROPAGATION
-from ansible_collections.mini.containers.plugins.module_utils.glue.pull import converge_with_image
-from ansible_collections.mini.containers.plugins.module_utils.glue.secrets import SECRET_OPTIONS
+from ansible_collections.mini.containers.plugins.module_utils.glue.container_options import CONTAINER_OPTIONS
+from ansible_collections.mini.containers.plugins.module_utils.glue.containers import Task, bring, foreground, told
 from ansible_collections.mini.containers.plugins.module_utils.glue.task import (
     STATE_ROOT_OPTION,
     plan_result,
@@ -703,182 +692,20 @@ from ansible_collections.mini.containers.plugins.module_utils.glue.task import (
     say_presumed,
 )
 
-
-def rates(kind: str) -> dict[str, Any]:
-    """Rates of block devices."""
-    fields = {"path": {"type": "str", "required": True}, "rate": {"type": kind, "required": True}}
-    return {"type": "list", "elements": "dict", "options": fields}
-
-
-ARGUMENT_SPEC: dict[str, Any] = {
-    "name": {"type": "str", "required": True},
-    "image": {"type": "str"},
-    "command": {"type": "raw"},
-    "entrypoint": {"type": "list", "elements": "str"},
-    "env": {"type": "dict"},
-    "env_file": {"type": "path"},
-    "working_dir": {"type": "path"},
-    "user": {"type": "str"},
-    "groups": {"type": "list", "elements": "str"},
-    "hostname": {"type": "str"},
-    "domainname": {"type": "str"},
-    "volumes": {"type": "list", "elements": "str"},
-    "mounts": {
-        "type": "list",
-        "elements": "dict",
-        "options": {
-            "target": {"type": "path", "required": True},
-            "source": {"type": "str"},
-            "type": {"type": "str", "choices": ["bind", "volume", "tmpfs"], "default": "volume"},
-            "read_only": {"type": "bool", "default": False},
-            "propagation": {"type": "str", "choices": list(PROPAGATION)},
-            "tmpfs_size": {"type": "str"},
-            "tmpfs_mode": {"type": "str"},
-            "create_mountpoint": {"type": "bool", "default": False},
-            "no_copy": {"type": "bool", "default": False},
-            "subpath": {"type": "str"},
-            "labels": {"type": "dict"},
-        },
-    },
-    "volumes_from": {"type": "list", "elements": "str"},
-    "keep_volumes": {"type": "bool", "default": True},
-    "secrets": {"type": "list", "elements": "dict", "options": SECRET_OPTIONS},
-    "tmpfs": {"type": "list", "elements": "str"},
-    "read_only": {"type": "bool"},
-    "shm_size": {"type": "str"},
-    "memory": {"type": "str"},
-    "memory_swap": {"type": "str"},
-    "memory_reservation": {"type": "str"},
-    "cpus": {"type": "float"},
-    "cpu_shares": {"type": "int"},
-    "cpuset_cpus": {"type": "str"},
-    "cpuset_mems": {"type": "str"},
-    "pids_limit": {"type": "int"},
-    "cpu_period": {"type": "int"},
-    "cpu_quota": {"type": "int"},
-    "memory_swappiness": {"type": "int"},
-    "oom_killer": {"type": "bool"},
-    "blkio_weight": {"type": "int"},
-    "device_read_bps": rates("str"),
-    "device_write_bps": rates("str"),
-    "device_read_iops": rates("int"),
-    "device_write_iops": rates("int"),
-    "cgroup_parent": {"type": "str"},
-    "devices": {"type": "list", "elements": "str"},
-    "device_cgroup_rules": {"type": "list", "elements": "str"},
-    "network_mode": {"type": "str"},
-    "pid_mode": {"type": "str"},
-    "ipc_mode": {"type": "str"},
-    "uts": {"type": "str", "choices": ["host", "private"]},
-    "cgroupns_mode": {"type": "str", "choices": ["host", "private"]},
-    "userns_mode": {"type": "str", "choices": ["host", "private"]},
-    "networks": {
-        "type": "list",
-        "elements": "dict",
-        "options": {
-            "name": {"type": "str", "required": True},
-            "ipv4_address": {"type": "str"},
-            "aliases": {"type": "list", "elements": "str"},
-            "mac_address": {"type": "str"},
-            "driver_opts": {"type": "dict"},
-            "gw_priority": {"type": "int"},
-        },
-    },
-    "mac_address": {"type": "str"},
-    "published_ports": {"type": "list", "elements": "str", "aliases": ["ports"]},
-    "default_host_ip": {"type": "str"},
-    "exposed_ports": {"type": "list", "elements": "str", "aliases": ["exposed", "expose"]},
-    "publish_all_ports": {"type": "bool"},
-    "dns_servers": {"type": "list", "elements": "str"},
-    "dns_search_domains": {"type": "list", "elements": "str"},
-    "dns_opts": {"type": "list", "elements": "str"},
-    "etc_hosts": {"type": "dict"},
-    "labels": {"type": "dict"},
-    "capabilities": {"type": "list", "elements": "str"},
-    "cap_drop": {"type": "list", "elements": "str"},
-    "privileged": {"type": "bool"},
-    "no_new_privs": {"type": "bool"},
-    "security_opts": {"type": "list", "elements": "str"},
-    "sysctls": {"type": "dict"},
-    "ulimits": {"type": "list", "elements": "str"},
-    "oom_score_adj": {"type": "int"},
-    "restart_policy": {"type": "str", "choices": ["no", "on-failure", "always", "unless-stopped"]},
-    "restart_retries": {"type": "int"},
-    "log_driver": {"type": "str"},
-    "log_options": {"type": "dict", "aliases": ["log_opt"]},
-    "stop_signal": {"type": "str"},
-    "stop_timeout": {"type": "int"},
-    "tty": {"type": "bool"},
-    "interactive": {"type": "bool"},
-    "init": {"type": "bool"},
-    "detach": {"type": "bool", "default": True},
-    "output_logs": {"type": "bool", "default": False},
-    "cleanup": {"type": "bool", "default": False},
-    "auto_remove": {"type": "bool"},
-    "paused": {"type": "bool"},
-    "healthcheck": {
-        "type": "dict",
-        "options": {
-            "test": {"type": "raw"},
-            "test_cli_compatible": {"type": "bool", "default": True},
-            "interval": {"type": "str"},
-            "timeout": {"type": "str"},
-            "start_period": {"type": "str"},
-            "start_interval": {"type": "str"},
-            "retries": {"type": "int"},
-        },
-    },
-    "healthy_wait_timeout": {"type": "float", "default": 300},
-    "state": {"type": "str", "choices": ["started", "healthy", "present", "stopped", "absent"], "default": "started"},
-    "recreate": {"type": "bool", "default": False},
-    "pull": {"type": "str", "choices": ["never", "missing", "always"], "default": "missing"},
-    "removal_wait_timeout": {"type": "float"},
-    "restart": {"type": "bool", "default": False},
-    "force_kill": {"type": "bool", "default": False, "aliases": ["forcekill"]},
-    "kill_signal": {"type": "str"},
-    "comparisons": {"type": "dict"},
-    "image_name_mismatch": {"type": "str", "choices": ["recreate", "ignore"], "default": "recreate"},
-    "image_label_mismatch": {"type": "str", "choices": ["ignore", "fail"], "default": "ignore"},
-    "image_comparison": {
-        "type": "str",
-        "choices": ["desired-image", "current-image"],
-        "default": "desired-image",
-    },
-    "platform": {"type": "str"},
-    **STATE_ROOT_OPTION,
-}
+ARGUMENT_SPEC: dict[str, Any] = {**CONTAINER_OPTIONS, **STATE_ROOT_OPTION}
 
 
 def work(module: AnsibleModule, paths: Paths) -> dict[str, Any]:
     """Converge, wait for what is to be waited for, and tell."""
-    asked = wish(module.params)
-    if module.params["detach"] or not asked.runs or module.check_mode:
-        outcome = converge_with_image(paths, asked, module.params, check=module.check_mode)
-        if asked.state == "healthy" and outcome.record and not module.check_mode:
-            wait_healthy(paths, outcome.record, asked.healthy_timeout)
-        say_presumed(module, outcome.warnings)
-        return plan_result(module, outcome.plan, container=facts(paths, outcome.record) if outcome.record else {})
-    with attended(paths, asked.spec.name):
-        return _foreground(module, paths, asked)
-
-
-def _foreground(module: AnsibleModule, paths: Paths, asked: Wish) -> dict[str, Any]:
-    """Start the container, wait for its end, and return how it ended."""
-    outcome = converge_with_image(paths, asked, module.params)
-    record = outcome.record
-    if record is None:
-        raise NotFound(f"container {asked.spec.name} has gone meanwhile", hint="run the task again")
-    rc, stdout, stderr, output = wait(paths, record)
-    container = {**facts(paths, record), "Output": output}
-    if module.params["output_logs"]:
-        module.log(output)
-    if module.params["cleanup"] or record.spec.auto_remove:
-        remove(paths, record.name)
-    result = plan_result(module, outcome.plan, container=container)
-    result.update(rc=rc, status=rc, stdout=stdout, stderr=stderr)
-    if rc:
-        result.update(failed=True, msg=f"container {record.name} ended with exit code {rc}")
-    return result
+    task = Task.read(module.params)
+    if task.in_foreground and not module.check_mode:
+        finished = foreground(module, paths, task)
+    else:
+        (finished,) = bring(paths, [task], check=module.check_mode)
+    if finished.error:
+        raise finished.error
+    say_presumed(module, finished.warnings)
+    return {**plan_result(module, finished.plan, container=finished.facts), **told(task.name, finished.end)}
 
 
 def main() -> None:

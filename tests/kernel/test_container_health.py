@@ -231,11 +231,17 @@ def test_health_goes_on_with_another_monitor(host: Any) -> None:
     host.absent("c")
 
 
+def _wait(host: Any, record: Any, seconds: float = PATIENCE) -> None:
+    (failed,) = wait_healthy(host.paths, [(record, seconds)])
+    if failed:
+        raise failed
+
+
 def test_healthy_waits(host: Any) -> None:
     outcome = host.container(
         state="healthy", healthcheck=_check("[ -e /ok ]"), command="sh -c 'sleep 1; >/ok; sleep 99'"
     )
-    wait_healthy(host.paths, outcome.record, PATIENCE)
+    _wait(host, outcome.record)
     assert _status(host) == "healthy"
     assert not host.container(state="healthy").plan
     host.absent("c")
@@ -247,7 +253,7 @@ def test_healthy_fails_when_the_container_ends(host: Any) -> None:
     eventually(lambda: _health(host)["Log"])
     host.exec("c", "touch", "/go")
     with pytest.raises(StepFailed, match="it ended with exit code 3; the last probe ended with 1: not yet"):
-        wait_healthy(host.paths, host.record(), PATIENCE)
+        _wait(host, host.record())
     host.absent("c")
 
 
@@ -262,7 +268,7 @@ def test_healthy_waits_for_the_next_life(host: Any) -> None:
     if child == 0:
         code = 1
         try:
-            wait_healthy(host.paths, outcome.record, PATIENCE)
+            _wait(host, outcome.record)
             code = 0
         finally:
             os._exit(code)
@@ -278,7 +284,7 @@ def test_healthy_fails_when_the_time_is_over(host: Any) -> None:
     host.container(healthcheck=_check("echo no; exit 4"))
     eventually(lambda: _health(host)["Log"])
     with pytest.raises(StepFailed, match="in 1 s: it is .*the last probe ended with 4: no"):
-        wait_healthy(host.paths, host.record(), 1)
+        _wait(host, host.record(), 1)
     host.absent("c")
 
 
@@ -293,7 +299,7 @@ def test_who_has_no_health_check_cannot_become_healthy(host: Any) -> None:
 def test_a_replacement_that_does_not_become_healthy_brings_the_old_one_back(host: Any) -> None:
     task = {"state": "healthy", "healthcheck": _check("[ -e /ok ]"), "healthy_wait_timeout": 2.0}
     good = "sh -c '>/ok; sleep 1000'"
-    wait_healthy(host.paths, host.container(**task, command=good).record, PATIENCE)
+    _wait(host, host.container(**task, command=good).record)
     before = host.record().id
     with pytest.raises(StepFailed, match="did not become healthy"):
         host.container(**task, command="sleep 999")

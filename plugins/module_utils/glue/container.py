@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import ipaddress
 import signal
+from collections.abc import Mapping
 from typing import Any, Callable
 
 from ..core.errors import BadInput
@@ -20,6 +21,7 @@ from ..network.ports import parse_exposed
 from . import devices
 from .attachments import attachments
 from .comparisons import IGNORE, MORE, comparisons
+from .container_options import ALIASES
 from .environment import environment
 from .healthcheck import healthcheck
 from .limits import LIMITS, count, limits, within
@@ -31,10 +33,9 @@ from .security import SECURITY_FIELDS, capability_names, security_options, sysct
 
 LOG_FILES = ("json-file", "local", "k8s-file")
 MOUNT_OPTIONS = ("volumes", "mounts", "tmpfs")
-ALIASES = {"ports": "published_ports", "exposed": "exposed_ports", "expose": "exposed_ports", "log_opt": "log_options"}
 
 
-def wish(params: dict[str, Any]) -> Wish:
+def wish(params: Mapping[str, Any]) -> Wish:
     """The wish behind a task's parameters. `BadInput` names the first option that makes no sense."""
     name = check_name("container", params["name"])
     given = {option: value for option, value in params.items() if value is not None}

@@ -1,40 +1,67 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A container whose image is fetched first: when a new container needs one that is not there, or on every task."""
+"""Containers whose images are fetched first: when a new container needs one that is not there, or on every task."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..core.errors import ImageMissing, MiniError
 from ..core.paths import Paths
 from ..core.plan import Plan
-from ..engine.containers.converge import Outcome, converge
+from ..engine.containers.converge import Outcome, converge_all
 from ..engine.containers.plan import Wish
 from ..engine.images.spec import ALWAYS, NEVER
 
-
-def converge_with_image(paths: Paths, asked: Wish, params: dict[str, Any], *, check: bool = False) -> Outcome:
-    """As `converge`, the image's steps before the container's."""
-    before = Plan.of([])
-    if params["pull"] == ALWAYS and asked.spec.image and asked.state != "absent":
-        before = _pull(paths, params, check=check)
-    try:
-        outcome = converge(paths, asked, check=check)
-    except ImageMissing as missing:
-        if params["pull"] == NEVER:
-            raise
-        try:
-            before = _pull(paths, params)
-        except MiniError as exc:
-            raise ImageMissing(f"{missing.message}, and {exc.message}", hint=missing.hint) from exc
-        outcome = converge(paths, asked)
-    return outcome._replace(plan=Plan.of([*before, *outcome.plan]))
+Task = tuple[Wish, Mapping[str, Any]]
+"""What is asked of a container, and the parameters that say so."""
 
 
-def _pull(paths: Paths, params: dict[str, Any], *, check: bool = False) -> Plan:
-    """Without a login of the task's own: what a registry asks for beyond the usual files is for mini_image."""
-    from ..engine.images.converge import ensure
-    from .image import ANONYMOUS, connection, image_spec
+def converge_with_images(paths: Paths, tasks: Sequence[Task], *, check: bool = False) -> list[Outcome]:
+    """As `converge_all`, an image's steps before those of the first container that needs it."""
+    wishes = [wish for wish, _params in tasks]
+    images = _Images(paths, tasks)
+    for number, (wish, params) in enumerate(tasks):
+        if params["pull"] == ALWAYS and wish.spec.image and wish.state != "absent":
+            images.fetch(number, check=check)
+    outcomes = converge_all(paths, wishes, check=check)
+    lacking = {
+        number: outcome.error
+        for number, outcome in enumerate(outcomes)
+        if isinstance(outcome.error, ImageMissing) and tasks[number][1]["pull"] != NEVER
+    }
+    if lacking and len(lacking) == sum(1 for outcome in outcomes if outcome.error):
+        for number, missing in lacking.items():
+            try:
+                images.fetch(number)
+            except MiniError as exc:
+                reason = ImageMissing(f"{missing.message}, and {exc.message}", hint=missing.hint)
+                return [one._replace(error=reason if one is outcomes[number] else None) for one in outcomes]
+        outcomes = converge_all(paths, wishes)
+    return [
+        outcome._replace(plan=images.steps.get(number, Plan()) + outcome.plan)
+        for number, outcome in enumerate(outcomes)
+    ]
 
-    wanted = image_spec({"name": params["image"], "pull": params["pull"], "platform": params["platform"]})
-    return ensure(paths, wanted, connect=connection(ANONYMOUS, wanted.reference), check=check).plan
+
+class _Images:
+    """Images that are fetched, each once. `steps` are what that took, by the number of the task that asked first."""
+
+    def __init__(self, paths: Paths, tasks: Sequence[Task]) -> None:
+        self.steps: dict[int, Plan] = {}
+        self._paths = paths
+        self._tasks = tasks
+        self._known: set[tuple[str, str]] = set()
+
+    def fetch(self, number: int, *, check: bool = False) -> None:
+        """Without a login of the task's own: what a registry asks for beyond the usual files is for mini_image."""
+        from ..engine.images.converge import ensure
+        from .image import ANONYMOUS, connection, image_spec
+
+        params = self._tasks[number][1]
+        asked = (params["image"], params["platform"] or "")
+        if asked not in self._known:
+            self._known.add(asked)
+            wanted = image_spec({"name": params["image"], "pull": params["pull"], "platform": params["platform"]})
+            connect = connection(ANONYMOUS, wanted.reference)
+            self.steps[number] = ensure(self._paths, wanted, connect=connect, check=check).plan

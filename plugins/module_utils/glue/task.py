@@ -53,7 +53,12 @@ def _fail(module: AnsibleModule, failure: MiniError) -> None:
     root = module.params.get("state_root") or DEFAULT_STATE_ROOT
     if failure.errno in UNFIT and failure.hint is None and (failure.path or "").startswith(root):
         failure.hint = f"state_root ({root}) must be a directory that root may write to"
-    module.fail_json(msg=str(failure), error=failure.as_dict(), **_exit_code(failure))
+    module.fail_json(**failure_result(failure))
+
+
+def failure_result(failure: MiniError) -> dict[str, Any]:
+    """The keys of a task that failed: for people, for programs, and as a shell says it that has no such program."""
+    return {"msg": str(failure), "error": failure.as_dict(), **_exit_code(failure)}
 
 
 def _exit_code(failure: MiniError) -> dict[str, int]:

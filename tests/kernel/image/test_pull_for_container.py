@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from ansible_collections.mini.containers.plugins.module_utils.core.errors import ImageMissing
 from ansible_collections.mini.containers.plugins.module_utils.glue.container import wish
-from ansible_collections.mini.containers.plugins.module_utils.glue.pull import converge_with_image
+from ansible_collections.mini.containers.plugins.module_utils.glue.pull import converge_with_images
 from ansible_collections.mini.containers.plugins.modules.mini_container import ARGUMENT_SPEC
 from registries import certificates, debian
 
@@ -42,7 +42,9 @@ def actions(host: Any, registry: str) -> Iterator[Callable[..., list[str]]]:
 
     def run(check: bool = False, **options: Any) -> list[str]:
         params = {**DEFAULTS, "name": "c", "image": f"{registry}/web", "state": "present", **options}
-        outcome = converge_with_image(host.paths, wish(params), params, check=check)
+        (outcome,) = converge_with_images(host.paths, [(wish(params), params)], check=check)
+        if outcome.error:
+            raise outcome.error
         return [step.name for step in outcome.plan]
 
     yield run

@@ -104,12 +104,12 @@ class Lab:
     def publish(self, box: Container, *texts: str) -> list[tuple[PublishedPort, str]]:
         """Publish ports of a container's first network."""
         wanted = [(port, box.ip) for port in ports.parse(texts)]
-        attach.publish(self.paths, box.id, wanted)
+        attach.publish(self.paths, {box.id: wanted})
         return wanted
 
     def discard(self, box: Container) -> None:
         """Remove a container, as the engine does."""
-        attach.unpublish(self.paths, box.id)
+        attach.unpublish(self.paths, [box.id])
         netns.delete(box.netns)
         for name in box.ips:
             attach.release(self.paths, name, box.id)
@@ -187,7 +187,7 @@ class Lab:
         self.stop()
         containers = Path(self.paths.containers)
         for directory in containers.iterdir() if containers.exists() else []:
-            attach.unpublish(self.paths, directory.name)
+            attach.unpublish(self.paths, [directory.name])
             netns.delete(self.paths.netns(directory.name))
         for record in list(every(self.paths)):
             remove(self.paths, record.name, force=True)

@@ -135,7 +135,7 @@ def test_flush_is_repaired_with_the_ports(lab):
     assert attach.published(lab.paths, box.id, wanted) == []
     sh("iptables -t nat -F")
     assert len(attach.published(lab.paths, box.id, wanted)) == 2
-    attach.publish(lab.paths, box.id, wanted)
+    attach.publish(lab.paths, {box.id: wanted})
     assert attach.published(lab.paths, box.id, wanted) == []
     assert lab.ask(lab.neighbour, HOST_LAN, 8080)
     assert attach.published(lab.paths, box.id, wanted[:1]) == ["rules that are not wanted"]

@@ -102,14 +102,19 @@ def test_volumes_from() -> None:
 
 def test_whose_mount_counts() -> None:
     """The task's, then those of other containers, then the image's own."""
-    spec = ContainerSpec("c", mounts=(Mount("/mine", "/srv"), Mount("/both", "", kind="volume")))
-    inherited = (Mount("/both", "theirs", kind="volume"), Mount("/theirs", "/opt", True))
-    found = resolve(spec, ("/theirs", "images/", "/mine/../both", "/images"), inherited)
+    own = (Mount("/mine", "/srv"), Mount("/both", "", kind="volume"))
+    spec = ContainerSpec("c", mounts=own, volumes_from=(Inherited("a", True), Inherited("b"), Inherited("gone")))
+    donors = {
+        "a": (Mount("/both", "theirs", kind="volume"), Mount("/theirs", "/opt"), Mount("/tmp", "tmpfs", kind="tmpfs")),
+        "b": (Mount("/theirs", "/second"),),
+        "gone": None,
+    }
+    found = resolve(spec, ("/theirs", "images/", "/mine/../both", "/images"), donors)
     assert found == (
         Mount("/both", "", kind="volume"),
         Mount("/images", "", kind="volume"),
         Mount("/mine", "/srv"),
-        Mount("/theirs", "/opt", True),
+        Mount("/theirs", "/opt", True, no_copy=True),
     )
     names = {mount.target: mount for mount in named(found)}
     assert names["/both"].source != names["/images"].source

@@ -34,6 +34,8 @@ _ENGINE = (
     "engine/containers/healthcheck.py",
     "engine/containers/hosts.py",
     "engine/containers/images.py",
+    "engine/containers/joint.py",
+    "engine/containers/kinship.py",
     "engine/containers/living.py",
     "engine/containers/logs.py",
     "engine/containers/mounts.py",

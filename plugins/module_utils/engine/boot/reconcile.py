@@ -2,33 +2,32 @@
 """A state root's networks and containers as their records say, without a task: at boot, and when somebody has flushed
 the packet filter's rules.
 
-Networks first: bridges, their rules, forwarding. Then the containers, in the order in which they were made: what runs
-is mended, what should run by its restart policy is started. Each is tried, whatever becomes of the others.
+Networks first: bridges, their rules, forwarding. Then the containers, in the order in which they were made, some dozens
+at once: what runs is mended, what should run by its restart policy is started. Each is tried, whatever becomes of the
+others.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 from functools import partial
-from typing import Callable, NamedTuple
+from typing import Callable, NamedTuple, Optional
 
 from ...core.errors import MiniError, StepFailed
 from ...core.paths import Paths
 from ...core.plan import Plan, Step
 from ...core.specs import ContainerSpec
 from ...runtime import state
-from ..containers import stopping
-from ..containers.converge import converge
+from ..containers import kinship, stopping
+from ..containers.converge import Outcome, converge_all
 from ..containers.ending import is_due, is_over
+from ..containers.joint import AT_ONCE, at_once
 from ..containers.living import live_process
+from ..containers.observe import Observation
 from ..containers.plan import Wish
-from ..containers.record import ContainerRecord, behind, every, id_of, whole
-from ..containers.sharing import joined
+from ..containers.record import ContainerRecord, behind, every, whole
 from ..networks.converge import mend
 from ..records import load, names_in
-
-STOPPED_AT_ONCE = 64
 
 
 class Result(NamedTuple):
@@ -47,8 +46,9 @@ def reconcile(paths: Paths) -> Iterator[Result]:
         unread = _attempt(f"container {container_id[:12]}", partial(_read, paths, container_id))
         if unread.error:
             yield unread
-    for record in in_order(paths):
-        yield _attempt(f"container {record.name}", partial(_converge, paths, record))
+    meant = in_order([record for record in every(paths) if _is_meant(paths, record)])
+    for some in (meant[begin : begin + AT_ONCE] for begin in range(0, len(meant), AT_ONCE)):
+        yield from _converge(paths, some)
 
 
 def _read(paths: Paths, container_id: str) -> Plan:
@@ -56,21 +56,11 @@ def _read(paths: Paths, container_id: str) -> Plan:
     return Plan()
 
 
-def in_order(paths: Paths) -> list[ContainerRecord]:
-    """Who was made first is started first, but not before those whose namespaces it joins."""
-    meant = {record.id: record for record in every(paths) if _is_meant(paths, record)}
-    ordered: dict[str, ContainerRecord] = {}
-
-    def add(record: ContainerRecord, waiting: frozenset[str]) -> None:
-        for name in joined(record.spec).values():
-            other = meant.get(id_of(paths, name) or "")
-            if other and other.id not in waiting:
-                add(other, waiting | {other.id})
-        ordered[record.id] = record
-
-    for record in sorted(meant.values(), key=lambda one: (one.created, one.id)):
-        add(record, frozenset({record.id}))
-    return list(ordered.values())
+def in_order(records: Sequence[ContainerRecord]) -> list[ContainerRecord]:
+    """Who was made first is started first, but not before those that it needs."""
+    first = sorted(records, key=lambda one: (one.created, one.id))
+    every_wave = kinship.waves([(one, Wish(one.spec), Observation(record=one)) for one in first])
+    return [one for wave in every_wave for one in wave]
 
 
 def _is_meant(paths: Paths, record: ContainerRecord) -> bool:
@@ -79,9 +69,14 @@ def _is_meant(paths: Paths, record: ContainerRecord) -> bool:
     return current == record.id or whole(paths, current) is None
 
 
-def _converge(paths: Paths, record: ContainerRecord) -> Plan:
-    wish = Wish(ContainerSpec(record.name), _wanted(paths, record), keep_volumes=False, settles=False)
-    return converge(paths, wish).plan
+def _converge(paths: Paths, records: Sequence[ContainerRecord]) -> Iterator[Result]:
+    """All by one launcher, each tried whatever becomes of the others."""
+    wishes = [
+        Wish(ContainerSpec(record.name), _wanted(paths, record), keep_volumes=False, settles=False)
+        for record in records
+    ]
+    for record, outcome in zip(records, converge_all(paths, wishes, each=True)):
+        yield _told(f"container {record.name}", outcome)
 
 
 def _wanted(paths: Paths, record: ContainerRecord) -> str:
@@ -97,22 +92,27 @@ def shut_down(paths: Paths) -> list[Result]:
     It is not a stop by hand, so the restart policies bring it back.
     """
     running = [record for record in every(paths) if live_process(state.read(paths.run_state(record.id)))]
+    failures = at_once([partial(stopping.end, paths, record, kill=False) for record in running])
+    return [_stopped(record, failed) for record, failed in zip(running, failures)]
 
-    with ThreadPoolExecutor(STOPPED_AT_ONCE) as pool:
-        return list(pool.map(lambda one: _attempt(f"container {one.name}", partial(_end, paths, one)), running))
 
-
-def _end(paths: Paths, record: ContainerRecord) -> Plan:
-    stopping.end(paths, record, kill=False)
-    return Plan.of([Step("stop", record.name, "the host goes down")])
+def _stopped(record: ContainerRecord, failed: Optional[Exception]) -> Result:
+    stop = Plan.of([Step("stop", record.name, "the host goes down")])
+    return _told(f"container {record.name}", Outcome(stop, record, error=failed))
 
 
 def _attempt(what: str, work: Callable[[], Plan]) -> Result:
     try:
-        return Result(what, tuple(work().describe()))
-    except MiniError as exc:
-        return Result(what, error=str(exc))
-    except OSError as exc:
-        return Result(what, error=str(StepFailed.from_os("finish", exc)))
-    except Exception as exc:  # a mistake of ours must not keep the others down
-        return Result(what, error=f"{type(exc).__name__}: {exc}")
+        return _told(what, Outcome(work(), None))
+    except Exception as exc:
+        return _told(what, Outcome(Plan(), None, error=exc))
+
+
+def _told(what: str, outcome: Outcome) -> Result:
+    """A mistake of ours must not keep the others down: whatever went wrong is told in a line."""
+    exc = outcome.error
+    if isinstance(exc, OSError):
+        exc = StepFailed.from_os("finish", exc)
+    if exc is None or isinstance(exc, MiniError):
+        return Result(what, tuple(outcome.plan.describe()), str(exc or ""))
+    return Result(what, error=f"{type(exc).__name__}: {exc}")

@@ -12,18 +12,16 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Optional
+from typing import Callable, Optional
 
 from ...core.errors import MiniError, NotFound
 from ...core.names import new_id
 from ...core.paths import Paths
-from ...core.plan import Action, Step
+from ...core.plan import Action, Joint, Step
 from ...core.specs import ContainerSpec, Mount
 from ...image.store import ImageStore, StoredImage
 from ...linux.files import make_private_dir, write_atomic
 from ...runtime import state
-from ...runtime.restart import STOP_FILE
-from .. import runtime
 from ..networks import attach
 from ..networks.actions import actions as network_actions
 from ..records import save
@@ -31,18 +29,18 @@ from . import (
     afterwards,
     bundle,
     hosts,
+    joint,
     namespaces,
     secrets,
     stopping,
     storage,
     users,
-    waiting,
     watching,
 )
 from .neighbours import Neighbours
 from .plan import start_steps
-from .record import STARTED, STOPPED, ContainerRecord, behind, find, id_of, whole
-from .removing import purge, release_network
+from .record import STARTED, ContainerRecord, behind, find, id_of, whole
+from .removing import purge, release_networks
 from .wiring import Wiring
 
 
@@ -54,6 +52,7 @@ class Actions:
         self.name = name
         self.lock = lock
         self.contents: Optional[Mapping[str, bytes]] = contents
+        self.wiring = Wiring(paths, lambda: self.record, self._save)
         self._before: Optional[tuple[ContainerRecord, dict[str, bytes]]] = None
         self._record: Optional[ContainerRecord] = None
 
@@ -61,7 +60,12 @@ class Actions:
         """Step name → action; the networks' own repairs among them."""
         return {
             **network_actions(self.paths),
-            **Wiring(self.paths, lambda: self.record, self._save).table(),
+            **self.wiring.table(),
+            "publish": self._joint(joint.publish, self.wiring.republish),
+            "write-bundle": self._joint(joint.write_bundle),
+            "start": self._joint(joint.start, self.rest),
+            "wait-healthy": self._joint(joint.wait_healthy),
+            "stop": self._joint(joint.stop, self.bring_back),
             "sweep": Action(self.sweep),
             "reserve-name": Action(self.reserve_name, self.take_back_new),
             "make-directories": Action(self.make_directories),
@@ -73,21 +77,27 @@ class Actions:
             "make-shm": Action(self.make_shm, self.rest),
             "make-userns": Action(self.make_userns, self.rest),
             "make-netns": Action(self.make_netns, self.rest),
-            "write-bundle": Action(self.write_bundle),
             "write-hosts": Action(self.write_hosts),
-            "start": Action(self.start, self.rest),
             "adopt": Action(self.adopt),
             "reload": Action(self.reload),
             "pause": Action(self.pause),
             "unpause": Action(self.unpause),
-            "wait-healthy": Action(self.wait_healthy),
-            "stop": Action(self.stop, self.bring_back),
             "set-aside": Action(self.set_aside, self.restore),
             "restore": Action(self.restore),
             "resume": Action(self.resume, self.give_up),
             "discard": Action(self.discard),
             "remove": Action(self.remove),
         }
+
+    def _joint(self, work: Joint[Actions], undo: Optional[Callable[[Step], None]] = None) -> Action:
+        """What is done for several containers at once, for this one."""
+
+        def do(step: Step) -> None:
+            (failed,) = work([(self, step)])
+            if failed:
+                raise failed
+
+        return Action(do, undo)
 
     @property
     def record(self) -> ContainerRecord:
@@ -188,9 +198,9 @@ class Actions:
         hosts.write(self.paths, self.record, known)
         hosts.tell_peers(self.paths, self.record.networks, but=self.record.id, known=known)
 
-    def write_bundle(self, step: Step) -> None:
-        """What the runtime is told."""
-        hosts.write(self.paths, self.record)
+    def write_bundle(self, step: Step, known: Neighbours) -> None:
+        """What the runtime is told, and the container's files in /etc."""
+        hosts.write(self.paths, self.record, known)
         layers = [self.paths.layer(chain_id) for chain_id in self.record.layers]
         record = replace(self.record, spec=step.detail.get("spec", self.record.spec))
         config = bundle.build(self.paths, record, layers, afterwards.command(self.paths, record.id, record.spec))
@@ -209,17 +219,6 @@ class Actions:
         if self._before is not None and self._before[1]:
             self._save(secrets.write(self.paths, *self._before))
 
-    def start(self, step: Step) -> None:
-        """Run the first process, and tell the others in its networks where it is."""
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(self.paths.run(self.record.id, STOP_FILE))
-        (failed,) = runtime.start(self.paths, [self.record.id], [self.lock])
-        if failed:
-            failed.message = f"cannot start {self.name}: {failed.message}"
-            raise failed
-        self._want(STARTED)
-        hosts.tell_peers(self.paths, self.record.networks, but=self.record.id)
-
     def adopt(self, step: Step) -> None:
         """Watch again over a container whose monitor is dead."""
         watching.adopt(self.paths, self.record, self.lock)
@@ -236,24 +235,12 @@ class Actions:
         """Let them go on."""
         watching.freeze(self.record, frozen=False)
 
-    def wait_healthy(self, step: Step) -> None:
-        """Only then is the container worth replacing another one."""
-        waiting.wait_healthy(self.paths, self.record, step.detail["timeout"])
-
-    def _want(self, wanted: str) -> None:
+    def want(self, wanted: str) -> None:
+        """Note what somebody last did with it."""
         if self.record.wanted != wanted:
             self._save(replace(self.record, wanted=wanted))
 
     # stopping and removing
-
-    def stop(self, step: Step) -> None:
-        """Signal, wait, kill: the process is gone when this returns."""
-        kill = bool(step.detail.get("kill"))
-        stopping.end(self.paths, self.record, kill=kill, kill_signal=step.detail.get("kill_signal", ""))
-        if not step.detail.get("keep_network"):
-            release_network(self.paths, self.record.id, self.record)
-        if step.detail.get("for_good"):
-            self._want(STOPPED)
 
     def bring_back(self, step: Step) -> None:
         """Start again what was stopped only to be replaced, or to be given new secrets."""
@@ -302,7 +289,7 @@ class Actions:
     def rest(self, step: Step) -> None:
         """Take back a start: nothing runs, nothing is published."""
         stopping.end(self.paths, self.record, kill=True)
-        release_network(self.paths, self.record.id, self.record)
+        release_networks(self.paths, {self.record.id: self.record})
 
     def sweep(self, step: Step) -> None:
         """Remove what a crash left."""

@@ -87,11 +87,11 @@ def _share(paths: Paths, record: ContainerRecord, other: Optional[ContainerRecor
             os.replace(f"{target}.tmp", target)
 
 
-def stale(paths: Paths, record: ContainerRecord) -> list[str]:
+def stale(paths: Paths, record: ContainerRecord, known: Optional[Neighbours] = None) -> list[str]:
     """The files that are not as wanted. Only `hosts` is ours for good: a container may write the others."""
     if joined(record.spec).get("net"):
         return []
-    wanted = hosts_file(paths, record, Neighbours(paths)).encode()
+    wanted = hosts_file(paths, record, known or Neighbours(paths)).encode()
     return [] if _beginning(paths.container(record.id, "hosts"), len(wanted) + 1) == wanted else ["hosts"]
 
 

@@ -4,9 +4,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Optional
 
 from ...core.errors import BadInput
 from ...core.paths import Paths
@@ -31,13 +31,17 @@ SHARED = ("shared", "rshared")
 MANAGED_FILES = ("hosts", "hostname", "resolv.conf")
 
 
-def resolve(spec: ContainerSpec, image_volumes: Iterable[str], inherited: Iterable[Mount]) -> tuple[Mount, ...]:
+Donors = Mapping[str, Optional[tuple[Mount, ...]]]
+"""The mounts of each container in `volumes_from`, None for one that does not exist."""
+
+
+def resolve(spec: ContainerSpec, image_volumes: Iterable[str], donors: Donors) -> tuple[Mount, ...]:
     """All mounts, by target, of a container that will be made. An anonymous volume has no source yet.
 
     What the task names goes before what `volumes_from` names, and that before the image's own volumes.
     """
     found = {mount.target: mount for mount in spec.mounts}
-    for mount in inherited:
+    for mount in _inherited(spec, donors):
         found.setdefault(mount.target, mount)
     for path in image_volumes:
         target = os.path.normpath("/" + path.strip("/"))
@@ -45,6 +49,14 @@ def resolve(spec: ContainerSpec, image_volumes: Iterable[str], inherited: Iterab
             raise BadInput(f"the image {spec.image} says that its root is a volume, which it cannot be")
         found.setdefault(target, Mount(target, "", kind="volume"))
     return tuple(found[target] for target in sorted(found))
+
+
+def _inherited(spec: ContainerSpec, donors: Donors) -> Iterator[Mount]:
+    """What others have mounted that a second container can have as well: everything that is not in memory."""
+    for entry in spec.volumes_from:
+        for mount in donors.get(entry.container) or ():
+            if mount.kind != "tmpfs":
+                yield replace(mount, read_only=mount.read_only or entry.read_only, no_copy=True)
 
 
 def mounts(paths: Paths, record: ContainerRecord, layer_dirs: Sequence[str]) -> list[dict[str, Any]]:

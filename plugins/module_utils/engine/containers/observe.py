@@ -6,12 +6,13 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, Optional
 
 from ...core.errors import MiniError
 from ...core.paths import Paths
 from ...core.plan import Plan
-from ...core.specs import ContainerSpec, Inherited, Mount
+from ...core.specs import ContainerSpec, Mount
 from ...image.store import ImageStore, StoredImage
 from ...linux.cgroups.detect import open_cgroup
 from ...runtime import state
@@ -21,6 +22,7 @@ from .bundle import cgroup_path, resources
 from .ending import last_run
 from .living import live_process, restarting
 from .mounts import unshared
+from .neighbours import Neighbours
 from .publishing import published
 from .record import ContainerRecord, behind, id_of, whole
 from .rewiring import routes
@@ -41,8 +43,8 @@ class Observation:
     `missing` are the things outside it that the task counts on and that are not there: networks, bind sources,
     devices. `peers_down` are the containers to join that do not run; `severed` says which of the namespaces that it has
     joined are others by now.
-    `inherited` are the mounts of the containers in `volumes_from`. `changed_secrets` are those whose content is another
-    one than when they were written, `lost_secrets` those that are not there any more.
+    `donors` are the mounts of each container in `volumes_from`, None for one that does not exist. `changed_secrets` are
+    those whose content is another one than when they were written, `lost_secrets` those that are not there any more.
     """
 
     status: str = ABSENT
@@ -62,7 +64,7 @@ class Observation:
     vitals: vitals.Vitals = vitals.Vitals()
     network_repair: Plan = Plan()
     missing: tuple[str, ...] = ()
-    inherited: tuple[Mount, ...] = ()
+    donors: Mapping[str, Optional[tuple[Mount, ...]]] = field(default_factory=dict)
     changed_secrets: tuple[str, ...] = ()
     lost_secrets: tuple[str, ...] = ()
 
@@ -72,8 +74,37 @@ class Observation:
         return self.status == RUNNING
 
 
-def observe(paths: Paths, asked: ContainerSpec, contents: Optional[Mapping[str, bytes]] = None) -> Observation:
+class Surroundings:
+    """What the containers of one task have in common, each looked at once."""
+
+    def __init__(self, paths: Paths) -> None:
+        self._paths = paths
+        self._repairs: dict[str, Plan] = {}
+        self.neighbours = Neighbours(paths)
+
+    @cached_property
+    def rules(self) -> attach.Present:
+        """The packet filter."""
+        return attach.rules_present()
+
+    def repair(self, names: Iterable[str]) -> Plan:
+        """What these networks need to be as their records say."""
+        found = Plan()
+        for name in names:
+            if name not in self._repairs:
+                self._repairs[name] = attach.repair_plan(self._paths, [name], self.rules)
+            found += self._repairs[name]
+        return found
+
+
+def observe(
+    paths: Paths,
+    asked: ContainerSpec,
+    contents: Optional[Mapping[str, bytes]] = None,
+    surroundings: Optional[Surroundings] = None,
+) -> Observation:
     """Look at the container that is asked for, and at what a new one would need. `contents` are those of secrets."""
+    common = surroundings or Surroundings(paths)
     around = Observation(
         image=_image(paths, asked.image),
         missing=tuple(_missing(paths, asked)),
@@ -82,10 +113,12 @@ def observe(paths: Paths, asked: ContainerSpec, contents: Optional[Mapping[str, 
     around = replace(around, **_names(paths, asked.name))
     record = around.record
     names = dict.fromkeys([*(record.networks if record else ()), *(entry.name for entry in asked.networks)])
-    rules = attach.rules_present() if names else None
-    repair = attach.repair_plan(paths, _known(paths, names), rules) if names else Plan()
-    inherited = _inherited(paths, asked.volumes_from or (record.spec.volumes_from if record else ()))
-    around = replace(around, network_repair=repair, inherited=inherited)
+    donors = [entry.container for entry in asked.volumes_from or (record.spec.volumes_from if record else ())]
+    around = replace(
+        around,
+        network_repair=common.repair(_known(paths, names)),
+        donors={name: _mounts_of(paths, name) for name in donors},
+    )
     if record is None:
         return around
     if record.spec.secrets and asked.secrets:
@@ -97,7 +130,7 @@ def observe(paths: Paths, asked: ContainerSpec, contents: Optional[Mapping[str, 
     seen = replace(around, state=found)
     if live_process(found) is None and not restarting(found):
         return replace(seen, status=EXITED if found else CREATED)
-    return _observe_running(paths, record, seen, rules)
+    return _observe_running(paths, record, seen, common)
 
 
 def _names(paths: Paths, name: str) -> dict[str, Any]:
@@ -123,12 +156,10 @@ def _missing(paths: Paths, asked: ContainerSpec) -> list[str]:
     absent = [f"network {name} does not exist" for name in names if name not in known]
     binds = [mount.source for mount in asked.mounts if mount.kind == "bind" and not mount.create]
     files = [secret.src for secret in asked.secrets if secret.src]
-    others = [entry.container for entry in asked.volumes_from]
     return [
         *absent,
         *(f"the bind source {path} does not exist" for path in binds if not os.path.exists(path)),
         *(f"the file {path} of a secret does not exist" for path in files if not os.path.isfile(path)),
-        *(f"container {name} of volumes_from does not exist" for name in others if not id_of(paths, name)),
         *unshared(asked.mounts),
         *devices.lacking(asked),
         *firstborn.lacking(asked),
@@ -136,15 +167,9 @@ def _missing(paths: Paths, asked: ContainerSpec) -> list[str]:
     ]
 
 
-def _inherited(paths: Paths, others: Iterable[Inherited]) -> tuple[Mount, ...]:
-    """What the containers have mounted that others can have as well: everything that is not in memory."""
-    found = []
-    for entry in others:
-        record = whole(paths, id_of(paths, entry.container))
-        for mount in record.all_mounts() if record else ():
-            if mount.kind != "tmpfs":
-                found.append(replace(mount, read_only=mount.read_only or entry.read_only, no_copy=True))
-    return tuple(found)
+def _mounts_of(paths: Paths, name: str) -> Optional[tuple[Mount, ...]]:
+    record = whole(paths, id_of(paths, name))
+    return record.all_mounts() if record else None
 
 
 def _peers_down(paths: Paths, asked: ContainerSpec) -> list[str]:
@@ -160,9 +185,8 @@ def _known(paths: Paths, names: Iterable[str]) -> list[str]:
     return [name for name in names if os.path.exists(paths.network_record(name))]
 
 
-def _observe_running(
-    paths: Paths, record: ContainerRecord, seen: Observation, rules: Optional[attach.Present]
-) -> Observation:
+def _observe_running(paths: Paths, record: ContainerRecord, seen: Observation, common: Surroundings) -> Observation:
+    ports = published(record)
     cgroup = open_cgroup(cgroup_path(record.id, record.spec.cgroup_parent))
     return replace(
         seen,
@@ -170,8 +194,8 @@ def _observe_running(
         vitals=vitals.look(paths, record.id, seen.state, cgroup),
         limit_drift=tuple(cgroup.drift(resources(record.spec))),
         lost_networks=tuple(_lost_networks(paths, record)),
-        lost_ports=tuple(attach.published(paths, record.id, published(record), rules)) if rules else (),
-        lost_files=tuple(hosts.stale(paths, record)),
+        lost_ports=tuple(attach.published(paths, record.id, ports, common.rules)) if record.networks else (),
+        lost_files=tuple(hosts.stale(paths, record, common.neighbours)),
         severed=tuple(namespaces.severed(paths, record)),
     )
 

@@ -130,7 +130,7 @@ def _create(wish: Wish, seen: Observation, reason: str, impact: Impact = Impact.
     name = spec.name
     steps = list(seen.network_repair)
     config = seen.image.config if seen.image else ImageConfig()
-    mounts = resolve(spec, config.volumes, seen.inherited)
+    mounts = resolve(spec, config.volumes, seen.donors)
     detail = {"spec": spec, "image": seen.image, "mounts": mounts}
     steps.append(Step("reserve-name", name, reason, impact, detail))
     steps.append(Step("make-directories", name))
@@ -159,7 +159,8 @@ def lacking(wish: Wish, seen: Observation) -> list[NotFound]:
     if seen.image is None and wish.spec.image:
         found.append(_image_missing(wish.spec.image))
     down = [f"the container {name}, which it is to join, does not run" for name in seen.peers_down if wish.runs]
-    for lack in (*seen.missing, *down):
+    gone = [f"container {name} of volumes_from does not exist" for name, has in seen.donors.items() if has is None]
+    for lack in (*seen.missing, *gone, *down):
         found.append(NotFound(f"cannot make {wish.spec.name}: {lack}", hint="make it first, or leave it out"))
     return found
 

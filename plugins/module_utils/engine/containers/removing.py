@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Mapping
 from typing import Optional
 
 from ...core.errors import MiniError
@@ -16,18 +17,24 @@ from . import hosts, namespaces, ports, publishing, secrets, stopping, storage
 from .record import ContainerRecord, behind, find
 
 
-def release_network(paths: Paths, container_id: str, record: Optional[ContainerRecord]) -> None:
+def release_networks(paths: Paths, containers: Mapping[str, Optional[ContainerRecord]]) -> None:
     """Rules, interfaces (they go with their namespace), port claims, what is shared. Addresses stay.
 
-    The namespace goes after the rules: without it there are none.
+    The namespace goes after the rules: without it there are none. `containers` are records by ids, None for one that
+    cannot be read.
     """
-    netns = paths.netns(container_id)
-    published = publishing.of(record) if record else ()
-    if attach.netns_exists(netns) and (record is None or published):
-        attach.unpublish(paths, container_id)
-    attach.delete_netns(netns)
-    namespaces.release(paths, container_id)
-    ports.release(paths, container_id, published)
+    published = {container_id: publishing.of(record) if record else () for container_id, record in containers.items()}
+    with_rules = [
+        container_id
+        for container_id, record in containers.items()
+        if attach.netns_exists(paths.netns(container_id)) and (record is None or published[container_id])
+    ]
+    if with_rules:
+        attach.unpublish(paths, with_rules)
+    for container_id in containers:
+        attach.delete_netns(paths.netns(container_id))
+        namespaces.release(paths, container_id)
+        ports.release(paths, container_id, published[container_id])
 
 
 def purge(paths: Paths, name: str, container_id: str, *, volumes: bool) -> None:
@@ -39,7 +46,7 @@ def purge(paths: Paths, name: str, container_id: str, *, volumes: bool) -> None:
     with contextlib.suppress(MiniError):
         record = find(paths, container_id)
     stopping.kill_all(paths, container_id, record.spec.cgroup_parent if record else "")
-    release_network(paths, container_id, record)
+    release_networks(paths, {container_id: record})
     for network in record.networks if record else names_in(paths.networks):
         attach.release(paths, network, container_id)
     if record and volumes:

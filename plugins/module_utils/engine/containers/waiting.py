@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple, Optional
 
 from ...core.errors import NotFound, StepFailed
 from ...core.paths import Paths
@@ -55,28 +55,50 @@ def wait(paths: Paths, record: ContainerRecord) -> Finished:
     return Finished(ended["exit_code"], *texts)
 
 
-def wait_healthy(paths: Paths, record: ContainerRecord, timeout: float) -> None:
-    """Wait until the container is healthy, for ever when `timeout` seconds are not more than 0.
+Patience = tuple[ContainerRecord, float]
+"""A container, and for how many seconds it is waited for; for ever when they are not more than 0."""
 
-    `StepFailed` when it ends first or the time is over; it shows what the last probe said.
+
+def wait_healthy(paths: Paths, patience: Sequence[Patience], *, to_the_end: bool = True) -> list[Optional[StepFailed]]:
+    """Wait until the containers are healthy; for each None or why it is not: it ended first, or the time is over.
+
+    What the last probe said is told. Unless it is `to_the_end`, the first failure is the end of the waiting, and those
+    that are not healthy by then count as None, too: nothing is known against them.
     """
-    deadline = time.monotonic() + timeout if timeout > 0 else None
+    begun = time.monotonic()
     pause = SHORTEST_PAUSE
-    while True:
-        found = settled(paths.run_state(record.id))
-        known = found.get("health") or {}
-        if live_process(found) is None and not restarting(found):
-            code = found.get("exit_code")
-            ended = f"it ended with exit code {code}" if code is not None else "it has ended"
-            raise StepFailed(f"{record.name} did not become healthy: {ended}{_last(known)}", step="wait-healthy")
-        if known.get("status") == HEALTHY:
-            return
-        if deadline is not None and time.monotonic() >= deadline:
-            status = known.get("status", "not checked")
-            text = f"{record.name} did not become healthy in {timeout:g} s: it is {status}{_last(known)}"
-            raise StepFailed(text, step="wait-healthy")
-        time.sleep(pause)
-        pause = min(pause * 1.1, LONGEST_PAUSE)
+    failed: dict[int, StepFailed] = {}
+    waiting = dict(enumerate(patience))
+    while waiting and (to_the_end or not failed):
+        for number, (record, timeout) in list(waiting.items()):
+            over = 0 < timeout <= time.monotonic() - begun
+            try:
+                healthy = _is_healthy(paths, record, timeout if over else 0)
+            except StepFailed as exc:
+                failed[number] = exc
+                healthy = False
+            if healthy or number in failed:
+                del waiting[number]
+        if waiting:
+            time.sleep(pause)
+            pause = min(pause * 1.1, LONGEST_PAUSE)
+    return [failed.get(number) for number in range(len(patience))]
+
+
+def _is_healthy(paths: Paths, record: ContainerRecord, waited: float) -> bool:
+    """Whether it is. `StepFailed` when it will not be any more, or was `waited` for in vain."""
+    found = settled(paths.run_state(record.id))
+    known = found.get("health") or {}
+    if live_process(found) is None and not restarting(found):
+        code = found.get("exit_code")
+        ended = f"it ended with exit code {code}" if code is not None else "it has ended"
+        raise StepFailed(f"{record.name} did not become healthy: {ended}{_last(known)}", step="wait-healthy")
+    healthy: bool = known.get("status") == HEALTHY
+    if waited and not healthy:
+        status = known.get("status", "not checked")
+        text = f"{record.name} did not become healthy in {waited:g} s: it is {status}{_last(known)}"
+        raise StepFailed(text, step="wait-healthy")
+    return healthy
 
 
 def _last(known: dict[str, Any]) -> str:

@@ -14,7 +14,7 @@ from typing import Callable, Optional
 
 from ...core.paths import Paths
 from ...core.plan import Action, Step
-from ...core.specs import ContainerSpec
+from ...core.specs import ContainerSpec, PublishedPort
 from ...linux.cgroups.detect import open_cgroup
 from ..networks import attach
 from . import bundle, hosts, ports, publishing
@@ -39,7 +39,6 @@ class Wiring:
             "connect": Action(self.connect, self.unconnect),
             "disconnect": Action(self.disconnect, self.reconnect),
             "claim-ports": Action(self.claim, self.unclaim),
-            "publish": Action(self.publish, self.republish),
             "set-limits": Action(self.set_limits, self.reset_limits),
         }
 
@@ -136,10 +135,13 @@ class Wiring:
             more = [port for port in publishing.assigned(wanted, record.host_ports) if port not in kept]
             ports.release(self.paths, record.id, more)
 
-    def publish(self, step: Step) -> None:
-        """Make the firewall's rules for the container exactly those of its ports."""
+    def to_publish(self, step: Step) -> list[tuple[PublishedPort, str]]:
+        """The ports that the firewall's rules for the container are to be for."""
+        return publishing.published(replace(self.record(), spec=self._wanted(step)))
+
+    def published(self, step: Step) -> None:
+        """The rules are there: what they are not for any more is given up."""
         record = replace(self.record(), spec=self._wanted(step))
-        attach.publish(self.paths, record.id, publishing.published(record))
         ports.release(self.paths, record.id, publishing.assigned(step.detail.get("dropped", ()), record.host_ports))
         listed = {port.show() for port in publishing.wanted(record.spec, record.image_config)}
         kept = {name: port for name, port in record.host_ports.items() if name in listed}
@@ -151,7 +153,7 @@ class Wiring:
         if "before" in step.detail:
             record = step.detail["before"]
             ports.claim(self.paths, record.id, publishing.of(record), {})
-            attach.publish(self.paths, record.id, publishing.published(record))
+            attach.publish(self.paths, {record.id: publishing.published(record)})
 
     # limits
 

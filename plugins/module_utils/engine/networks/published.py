@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Optional
 
 from ...core.paths import Paths
@@ -20,16 +20,16 @@ def rules_present() -> Present:
     return Iptables().observe()
 
 
-def publish(paths: Paths, container_id: str, ports: Iterable[tuple[PublishedPort, str]]) -> None:
-    """Make these the container's published ports, all others gone, in one transaction."""
-    wanted = of_container(container_id, ports)
+def publish(paths: Paths, ports: Mapping[str, Iterable[tuple[PublishedPort, str]]]) -> None:
+    """Make these the published ports of each container, all others of it gone: one transaction for all containers."""
+    wanted = {container_id: of_container(container_id, its) for container_id, its in ports.items()}
     with locked(paths.lock("host", "firewall"), "the firewall"):
-        forget_udp(udp_ports(Iptables().apply({container_id: wanted})))
+        forget_udp(udp_ports(Iptables().apply(wanted)))
 
 
-def unpublish(paths: Paths, container_id: str) -> None:
-    """Take all of the container's published ports away."""
-    publish(paths, container_id, ())
+def unpublish(paths: Paths, container_ids: Iterable[str]) -> None:
+    """Take all published ports of the containers away."""
+    publish(paths, dict.fromkeys(container_ids, ()))
 
 
 def published(
