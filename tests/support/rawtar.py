@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 END = bytes(1024)
@@ -25,8 +26,20 @@ def octal(value: int, width: int) -> bytes:
 
 
 def member(name: str | bytes, kind: bytes = b"0", data: bytes = b"", **fields: Any) -> bytes:
-    """One member. `fields`: mode uid gid size mtime major minor, as numbers or bytes; link magic prefix tail."""
-    values = {"mode": 0o644, "uid": 0, "gid": 0, "size": len(data), "mtime": 1000, "major": 0, "minor": 0, **fields}
+    """One member. `fields`: mode uid gid size mtime major minor, as numbers or bytes; link magic prefix tail.
+
+    It belongs to whoever asks, if nothing else is said: only root could give it to another.
+    """
+    values = {
+        "mode": 0o644,
+        "uid": os.getuid(),
+        "gid": os.getgid(),
+        "size": len(data),
+        "mtime": 1000,
+        "major": 0,
+        "minor": 0,
+        **fields,
+    }
     number = {
         key: item if isinstance(item, bytes) else octal(item, 12 if key in ("size", "mtime") else 8)
         for key, item in values.items()

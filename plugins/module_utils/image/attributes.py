@@ -42,6 +42,13 @@ def of_open(entry: Entry, fd: int) -> None:
             _set(fd, name, value)
 
 
+def drop(fd: int) -> None:
+    """The attributes that an earlier member gave to a directory: a later one says all of it."""
+    for name in os.listxattr(fd):
+        if kept(name):
+            os.removexattr(fd, name)
+
+
 def of_link(entry: Entry, parent: int, name: bytes) -> None:
     """A symbolic link: it has no mode, and the kernel gives it no attributes of these kinds."""
     check(entry)

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import BinaryIO
@@ -97,8 +98,8 @@ class Buffered:
         return part
 
 
-def take_in(source: Readable, work: Workspace, *, upper: bool = False, limits: Limits = DEFAULTS) -> NewLayer:
-    """The layer that `source` holds. `upper`: it lies on another layer, so its whiteouts count."""
+def take_in(source: Readable, work: Workspace, *, below: Sequence[str] = (), limits: Limits = DEFAULTS) -> NewLayer:
+    """The layer that `source` holds. `below`: the unpacked layers that it lies on, bottom to top."""
     head = _head(source)
     kind = compression.detect(head)
     blob, directory = work.new("blob"), work.new("root")
@@ -112,7 +113,7 @@ def take_in(source: Readable, work: Workspace, *, upper: bool = False, limits: L
             kept = inner = Tee(_bounded(compression.Expanded(raw, kind), limits), copy)
         elif kind:
             inner = Tee(_bounded(_expand(kept, kind, copy, blob, stack), limits), None)
-        newest = _unpack(inner, directory, upper, limits)
+        newest = _unpack(inner, directory, below, limits)
         drain(raw, None)
         copy.flush()
         libc.syncfs(copy.fileno())
@@ -120,7 +121,7 @@ def take_in(source: Readable, work: Workspace, *, upper: bool = False, limits: L
     return NewLayer(descriptor, inner.digest, blob, directory, newest, raw.digest)
 
 
-def restore(blob: str, expected: str, work: Workspace, *, upper: bool, limits: Limits = DEFAULTS) -> str:
+def restore(blob: str, expected: str, work: Workspace, *, below: Sequence[str], limits: Limits = DEFAULTS) -> str:
     """Unpack a blob of the store again; the directory, once its content is known to be `expected` (a diff_id)."""
     directory = work.new("root")
     os.mkdir(directory, 0o755)
@@ -128,7 +129,7 @@ def restore(blob: str, expected: str, work: Workspace, *, upper: bool, limits: L
     with ExitStack() as stack:
         handle = stack.enter_context(open(blob, "rb", buffering=0))
         inner = Tee(_bounded(expanded(handle, blob, stack), limits), None)
-        _unpack(inner, directory, upper, limits, known=True)
+        _unpack(inner, directory, below, limits, known=True)
         libc.syncfs(handle.fileno())
     if inner.digest != expected:
         raise BadImage(f"a layer's content is {inner.digest}, not {expected}", hint="import the image again")
@@ -178,8 +179,8 @@ def _host_zstd(blob: str, stack: ExitStack) -> Readable:
     return program
 
 
-def _unpack(inner: Tee, directory: str, upper: bool, limits: Limits, *, known: bool = False) -> int:
-    newest = unpack(TarStream(Buffered(inner), limits, known=known), directory, upper=upper, limits=limits)
+def _unpack(inner: Tee, directory: str, below: Sequence[str], limits: Limits, *, known: bool = False) -> int:
+    newest = unpack(TarStream(Buffered(inner), limits, known=known), directory, below=below, limits=limits)
     drain(inner, limits.padding)
     return newest
 

@@ -5,8 +5,10 @@ Every name is resolved as a process whose root is the layer would resolve it (op
 component is created by descriptor with O_EXCL; something that is there already is removed first, never written
 through. So a link may point anywhere, as real images' do, and nothing that is unpacked follows it outside.
 
-Whiteouts count in layers above the first. In the bottom layer there is nothing to hide and they leave nothing behind,
-which holds for an imported root file system too: its tar becomes the bottom layer, and any tool would read it so.
+A layer lies on others, and what it does not say they say: the owner and mode of a directory that it only puts files
+into, a link on the way to one, the file that it gives a second name (ground.py). In the bottom layer whiteouts have
+nothing to hide and leave nothing behind, which holds for an imported root file system too: its tar becomes the bottom
+layer, and any tool would read it so.
 """
 
 from __future__ import annotations
@@ -14,14 +16,18 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 
 from ..core.errors import BadImage
+from ..linux import libc
 from ..linux.files import open_in_root
 from . import attributes
+from .below import Below
+from .ground import Ground
 from .membername import clean, show
-from .rooted import clear, is_same, make_parent, mode_of, write_all
+from .replica import INSIDE
+from .rooted import clear, is_same, mode_of, write_all
 from .tarstream import (
     BLOCK_DEVICE,
     CHAR,
@@ -35,7 +41,7 @@ from .tarstream import (
     Limits,
     TarStream,
 )
-from .whiteouts import Whiteouts
+from .whiteouts import Whiteouts, join, split
 
 _IMAGE_FAULTS = (
     errno.ENAMETOOLONG,
@@ -50,17 +56,17 @@ _IMAGE_FAULTS = (
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-def unpack(stream: TarStream, root: str, *, upper: bool = False, limits: Limits = DEFAULTS) -> int:
+def unpack(stream: TarStream, root: str, *, below: Sequence[str] = (), limits: Limits = DEFAULTS) -> int:
     """Unpack all of `stream` into the directory `root`, which must be empty and out of others' reach.
 
-    `upper`: the layer lies on another one, so whiteouts count. Returns the newest modification time, in ns.
+    `below`: the unpacked layers it lies on, bottom to top. Returns the newest modification time, in ns.
     """
     root_fd = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
-        unpacker = _Unpacker(root_fd, stream, limits)
+        unpacker = _Unpacker(root_fd, stream, Below(below), limits)
         for entry in stream:
             unpacker.place(entry)
-        unpacker.finish(upper)
+        unpacker.finish()
         return unpacker.newest
     finally:
         os.close(root_fd)
@@ -69,13 +75,15 @@ def unpack(stream: TarStream, root: str, *, upper: bool = False, limits: Limits 
 class _Unpacker:
     """The state of one unpacking: the last directory used, and what has to wait for the end."""
 
-    def __init__(self, root_fd: int, stream: TarStream, limits: Limits) -> None:
+    def __init__(self, root_fd: int, stream: TarStream, below: Below, limits: Limits) -> None:
         self._root = root_fd
         self._stream = stream
+        self._below = below
         self._limits = limits
         self._remembered = 0
         self._times: dict[bytes, int] = {}  # of directories: everything created in one changes its time
         self._whiteouts = Whiteouts()
+        self._ground = Ground(root_fd, below, self._whiteouts.hides, self._restore_time, limits.entries)
         self.newest = 0
 
     def place(self, entry: Entry) -> None:
@@ -84,15 +92,22 @@ class _Unpacker:
         self.newest = max(self.newest, entry.mtime_ns)
         if not path:  # the root itself: its mode is ours to choose
             return
-        if self._whiteouts.take(path):
-            self._remember(path)
-            return
         with _blame(path):
-            self._place(entry, path)
+            directory, mark = split(path)
+            if not mark:
+                self._place(entry, path)
+            elif self._below:
+                self._mark(directory, mark)
+
+    def _mark(self, directory: bytes, name: bytes) -> None:
+        """A whiteout. Where there is no directory there is nothing to hide."""
+        self._remember(directory + name)
+        with suppress(FileNotFoundError, NotADirectoryError):
+            self._whiteouts.add(self._ground.resolve(directory), name)
 
     def _place(self, entry: Entry, path: bytes) -> None:
         directory, _slash, name = path.rpartition(b"/")
-        parent = make_parent(self._root, directory)
+        parent = self._ground.directory(directory)
         try:
             self._create(entry, parent, path, name)
         finally:
@@ -115,16 +130,21 @@ class _Unpacker:
 
     def _directory(self, entry: Entry, parent: int, path: bytes, name: bytes) -> None:
         """A directory that is there already is kept, with new attributes; a link to one is replaced."""
-        if not stat.S_ISDIR(mode_of(parent, name)):
+        mode = mode_of(parent, name)
+        if not stat.S_ISDIR(mode):
             clear(parent, name)
             os.mkdir(name, 0o700, dir_fd=parent)
+        real = join(self._ground.resolve(path.rpartition(b"/")[0]), name)
+        if mode and not stat.S_ISDIR(mode):
+            self._whiteouts.hide(real)
         fd = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
         try:
+            if stat.S_ISDIR(mode):
+                attributes.drop(fd)
             attributes.of_open(entry, fd)
         finally:
             os.close(fd)
-        self._remember(path)
-        self._times[path] = entry.mtime_ns
+        self._restore_time(real, entry.mtime_ns)
 
     def _file(self, entry: Entry, parent: int, name: bytes) -> None:
         fd = os.open(name, _CREATE, 0o600, dir_fd=parent)
@@ -160,17 +180,9 @@ class _Unpacker:
                 view = view[len(part) :]
 
     def _hardlink(self, entry: Entry, parent: int, name: bytes) -> None:
-        """A second name for a file that this layer has. A link is itself linked, not what it points to."""
-        target = clean(entry.link)
-        directory, _slash, source = target.rpartition(b"/")
+        """A second name for a file of this layer or one below. A link is itself linked, not what it points to."""
+        origin, source = self._origin(entry)
         try:
-            origin = open_in_root(self._root, directory, os.O_PATH | os.O_DIRECTORY)
-        except OSError as exc:
-            raise _no_target(entry) from exc
-        try:
-            mode = mode_of(origin, source) if source else 0
-            if not mode or stat.S_ISDIR(mode):
-                raise _no_target(entry)
             if is_same(origin, source, parent, name):
                 return
             clear(parent, name)
@@ -178,20 +190,38 @@ class _Unpacker:
         finally:
             os.close(origin)
 
-    def finish(self, upper: bool) -> None:
+    def _origin(self, entry: Entry) -> tuple[int, bytes]:
+        """What a hard link leads to: its directory, open, and its name."""
+        directory, _slash, source = clean(entry.link).rpartition(b"/")
+        try:
+            real = self._ground.resolve(directory)
+            self._ground.bring(join(real, source))
+            origin = open_in_root(self._root, real, os.O_PATH | os.O_DIRECTORY)
+        except OSError as exc:
+            raise _no_target(entry) from exc
+        mode = mode_of(origin, source) if source else 0
+        if not mode or stat.S_ISDIR(mode):
+            os.close(origin)
+            raise _no_target(entry)
+        return origin, source
+
+    def finish(self) -> None:
         """Whiteouts, and the times of directories, which everything before has changed."""
-        if upper:
-            with _blame(b"a whiteout"):
-                self._whiteouts.write(self._root)
+        with _blame(b"a whiteout"):
+            self._whiteouts.write(self._ground, self._below)
         for path, time_ns in self._times.items():
             try:
-                fd = open_in_root(self._root, path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+                fd = libc.openat2(self._root, path, os.O_RDONLY | os.O_DIRECTORY, INSIDE)
             except OSError:
                 continue  # it was replaced since
             try:
                 os.utime(fd, ns=(time_ns, time_ns))
             finally:
                 os.close(fd)
+
+    def _restore_time(self, path: bytes, time_ns: int) -> None:
+        self._remember(path)
+        self._times[path] = time_ns
 
     def _remember(self, path: bytes) -> None:
         self._remembered += len(path)
@@ -223,4 +253,4 @@ def _node(entry: Entry, parent: int, path: bytes, name: bytes) -> None:
 
 
 def _no_target(entry: Entry) -> BadImage:
-    return BadImage(f"{show(entry.name)} is a hard link to {show(entry.link)}, which is no file of the same archive")
+    return BadImage(f"{show(entry.name)} is a hard link to {show(entry.link)}, which is no file of the image so far")

@@ -56,7 +56,7 @@ def copy_tree(source: int, target: int) -> None:
                 _link_again(target, first_names[inode], parent, name)
             else:
                 first_names[inode] = item.path
-                _copy(item, parent, name)
+                copy_item(item, parent, name)
         finally:
             os.close(parent)
     # Last, and the inner ones first: to make something in a directory changes its time.
@@ -76,7 +76,8 @@ def _link_again(target: int, first: bytes, parent: int, name: bytes) -> None:
         os.link(origin, name, src_dir_fd=above, dst_dir_fd=parent, follow_symlinks=False)
 
 
-def _copy(item: Item, parent: int, name: bytes) -> None:
+def copy_item(item: Item, parent: int, name: bytes) -> None:
+    """A file of any kind but a directory, as it is."""
     look = Look.of(item.stat)
     if stat.S_ISREG(item.stat.st_mode):
         with opened(open_file(item.parent, item.name)) as source:

@@ -5,27 +5,8 @@ from __future__ import annotations
 
 import os
 import stat
-from contextlib import suppress
 
-from ..linux.files import open_in_root, remove_tree
-
-
-def make_parent(root: int, directory: bytes) -> int:
-    """An O_PATH descriptor of a directory inside the root, made with its parents where they are missing."""
-    flags = os.O_PATH | os.O_DIRECTORY
-    with suppress(FileNotFoundError):
-        return open_in_root(root, directory, flags)
-    done = b""
-    for part in directory.split(b"/"):
-        above = open_in_root(root, done, flags)
-        try:
-            with suppress(FileExistsError):
-                os.mkdir(part, 0o755, dir_fd=above)
-                os.chmod(_path(above, part), 0o755)  # whatever the umask
-        finally:
-            os.close(above)
-        done = done + b"/" + part if done else part
-    return open_in_root(root, directory, flags)
+from ..linux.files import remove_tree
 
 
 def mode_of(parent: int, name: bytes) -> int:
@@ -48,12 +29,13 @@ def clear(parent: int, name: bytes) -> None:
     """Make room: whatever has the name goes, and a later member wins by being created anew."""
     mode = mode_of(parent, name)
     if stat.S_ISDIR(mode):
-        remove_tree(os.fsdecode(_path(parent, name)))
+        remove_tree(os.fsdecode(proc_path(parent, name)))
     elif mode:
         os.unlink(name, dir_fd=parent)
 
 
-def _path(parent: int, name: bytes) -> bytes:
+def proc_path(parent: int, name: bytes) -> bytes:
+    """A path for calls that take no descriptor of a directory."""
     return b"/proc/self/fd/%d/%s" % (parent, name)
 
 

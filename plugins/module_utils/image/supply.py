@@ -110,8 +110,9 @@ class _Collector:
                 for number, layer in enumerate(manifest.layers):
                     path = blobs[layer.digest] = _path(coming, blobs, layer.digest)
                     if absent[number] and chain[number] not in directories:
+                        below = [directories.get(one) or self._store.paths.layer(one) for one in chain[:number]]
                         content = document.diff_ids[number]
-                        directories[chain[number]] = restore(path, content, self._work, upper=number > 0)
+                        directories[chain[number]] = restore(path, content, self._work, below=below)
             except BaseException as exc:
                 self._stop.set()
                 pool.shutdown(cancel_futures=True)

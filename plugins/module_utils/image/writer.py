@@ -99,11 +99,11 @@ class ImageWriter:
 
     def restore_layers(self, image: StoredImage, work: Workspace) -> None:
         """Unpack those of an image's layers that are not there."""
-        for number, chain_id in enumerate(image.layers):
-            place = self.store.paths.layer(chain_id)
+        places = self.store.layer_dirs(image)
+        for number, place in enumerate(places):
             if not os.path.isdir(place):
                 blob = self.layout.blob(image.blobs[number].digest)
-                self._place(restore(blob, image.diff_ids[number], work, upper=number > 0), place)
+                self._place(restore(blob, image.diff_ids[number], work, below=places[:number]), place)
 
     def sweep(self, spared: Collection[str] = rubbish.NOTHING) -> None:
         """Remove blobs, layers and workspaces that neither an image nor a container needs.

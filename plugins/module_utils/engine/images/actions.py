@@ -114,7 +114,8 @@ class ImageActions:
         skip = commit.left_out(record)
         with Workspace(self.paths) as work:
             digest = source.tree_digest(origin.path, skip)
-            layer = take_in(Packed(pack(origin.path, skip, overlay=True)), work, upper=bool(base.layers))
+            changes = Packed(pack(origin.path, skip, overlay=True))
+            layer = take_in(changes, work, below=self.store.layer_dirs(base))
             self._add(wanted, seen, layer, Source(origin.kind, origin.path, digest), base=base)
 
     def configure(self, step: Step) -> None:
