@@ -315,14 +315,17 @@ options:
         type: str
         required: true
       ipv4_address:
-        description: Address in the network. Any free one, when left out.
+        description: IPv4 address in the network, reserved while the container exists. Any free one, when left out.
+        type: str
+      ipv6_address:
+        description: IPv6 address in the network, likewise.
         type: str
       aliases:
         description: More names by which the others in the network find the container.
         type: list
         elements: str
       mac_address:
-        description: Hardware address of the interface. One made from the IP address, when left out.
+        description: Hardware address of the interface. One made from the first IP address, when left out.
         type: str
       driver_opts:
         description: >-

@@ -15,7 +15,8 @@ description:
     Containers reach each other and the world; nobody reaches them but through published ports.
     Networks are kept apart from each other.
   - What is missing on the host, such as a rule that was flushed, is put back by the same task.
-  - Turns IPv4 forwarding on with the first network, and gives it back with the last.
+  - Turns forwarding on, of IPv4 and with the first network that needs it of IPv6, and gives it back with the last. An
+    interface that learns the host's IPv6 routes from routers goes on doing so.
 options:
   name:
     description: Name of the network.
@@ -35,15 +36,26 @@ options:
     default: bridge
   subnet:
     description:
-      - IPv4 subnet, such as V(10.20.30.0/24).
+      - Subnet, such as V(10.20.30.0/24) or V(fd12:3456:789a:1::/64).
         It must not overlap a route of the host, nor another network.
-      - An existing network keeps its subnet when this is left out; a new one gets a free one.
+      - An existing network keeps its subnets when this is left out; a new one gets a free one of each family that is
+        enabled. A free IPv6 one is of a /48 that is made from the host's identity (RFC 4193).
     type: str
   gateway:
     description: Address of the host in the network. The first of the subnet, when left out.
     type: str
+  enable_ipv4:
+    description: Whether the network has IPv4. It has, when left out.
+    type: bool
+  enable_ipv6:
+    description: Whether the network has IPv6. It has when an IPv6 subnet is given, or it had before.
+    type: bool
   ipam_config:
-    description: Subnets, as M(community.docker.docker_network) takes them. Each entry is the whole truth of its subnet.
+    description:
+      - Subnets, as M(community.docker.docker_network) takes them; several of a family are possible. Each entry is the
+        whole truth of its subnet, and the entries of a family are all of its subnets.
+      - Addresses that are given out by themselves come from the first subnet that has one left, and one just freed is
+        given out again as late as possible. Of a subnet with more than 16 million addresses they are the first ones.
     type: list
     elements: dict
     suboptions:
@@ -88,6 +100,16 @@ EXAMPLES = r"""
 - name: A network with a free subnet
   mini.containers.mini_network:
     name: backend
+
+- name: A network with both families, where addresses below 10.20.31.128 are for other machines
+  mini.containers.mini_network:
+    name: frontend
+    ipam_config:
+      - subnet: 10.20.31.0/24
+        iprange: 10.20.31.128/25
+        aux_addresses:
+          printer: 10.20.31.200
+      - subnet: fd12:3456:789a:1::/64
 
 - name: A network that cannot reach the world
   mini.containers.mini_network:

@@ -123,6 +123,8 @@ class Host:
 
     def network(self, name: str = "lan", *subnets: str, **fields: Any) -> None:
         """What the task `mini_network` does."""
+        if any(":" in subnet for subnet in subnets):
+            fields["enable_ipv6"] = True
         spec = NetworkSpec(name, ipam_config=tuple(map(Subnet, subnets)), **fields)
         networks.ensure(self.paths, spec, set(fields))
 

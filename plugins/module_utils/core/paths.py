@@ -8,7 +8,7 @@
       layer/<chain-id>/                unpacked layers, shared read-only lower directories
       layer/tmp/                       layers being unpacked, renamed when verified
       volume/<name>/record.json, _data
-      network/<name>/record.json, cursor, lease/<address>, lease/<container id>
+      network/<name>/record.json, lease/<address>, lease/<container id>, free/<range>
       host.json                        what was changed on the host as a whole
       container/<id>/record.json, config.json, upper/, work/, rootfs/, hosts, resolv.conf, hostname, log
       name/<name>                      symbolic link to ../container/<id>; creating it reserves the name
@@ -88,8 +88,8 @@ class Paths:
     def leases(self, network: str) -> str:
         return os.path.join(self.network(network), "lease")
 
-    def lease_cursor(self, network: str) -> str:
-        return os.path.join(self.network(network), "cursor")
+    def free_maps(self, network: str) -> str:
+        return os.path.join(self.network(network), "free")
 
     @property
     def host_changes(self) -> str:

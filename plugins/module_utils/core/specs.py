@@ -232,8 +232,9 @@ class Ulimit:
 class Attachment:
     """A container's place in a network. An address that is empty is any free one; `mac_address` empty: made from it.
 
-    The default route leads into the network of the highest `gw_priority`; of several, the first. `interface` is what it
-    is called in the container, empty for the next free of eth0, eth1, ….
+    The default routes lead into the network of the highest `gw_priority`; of several, the first. `interface` is what it
+    is called in the container, empty for the next free of eth0, eth1, …; `sysctls` are settings of it, by their path
+    below /proc/sys/net.
     """
 
     name: str
@@ -243,6 +244,7 @@ class Attachment:
     gw_priority: int = 0
     interface: str = ""
     ipv6_address: str = ""
+    sysctls: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, order=True)

@@ -29,11 +29,12 @@ def attachments(value: list[dict[str, Any]], mac: str = "") -> tuple[Attachment,
     return tuple(
         Attachment(
             name,
-            ipv4_address(name, entry.get("ipv4_address") or ""),
+            ip_address(name, 4, entry.get("ipv4_address") or ""),
             tuple(check_hostname(alias) for alias in entry.get("aliases") or ()),
             mac_address(entry.get("mac_address") or ("" if position else mac)),
             entry.get("gw_priority") or 0,
             interfaces[position],
+            ip_address(name, 6, entry.get("ipv6_address") or ""),
         )
         for position, (name, entry) in enumerate(zip(names, value))
     )
@@ -54,12 +55,15 @@ def interface(network: str, options: dict[str, Any]) -> str:
     return text
 
 
-def ipv4_address(network: str, text: str) -> str:
+def ip_address(network: str, version: int, text: str) -> str:
     """The address in its usual spelling."""
     try:
-        return str(ipaddress.IPv4Address(text)) if text else ""
-    except ValueError as exc:
-        raise BadInput(f"networks: {network}: {text!r} is not an IPv4 address") from exc
+        found = ipaddress.ip_address(text.replace("%", " ")) if text else None
+    except ValueError:
+        found = None
+    if text and (found is None or found.version != version):
+        raise BadInput(f"networks: {network}: {text!r} is not an IPv{version} address")
+    return str(found or "")
 
 
 def mac_address(text: str) -> str:

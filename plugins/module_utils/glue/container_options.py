@@ -83,6 +83,7 @@ CONTAINER_OPTIONS: dict[str, Any] = {
         "options": {
             "name": {"type": "str", "required": True},
             "ipv4_address": {"type": "str"},
+            "ipv6_address": {"type": "str"},
             "aliases": {"type": "list", "elements": "str"},
             "mac_address": {"type": "str"},
             "driver_opts": {"type": "dict"},

@@ -29,7 +29,11 @@ NETWORK_OPTIONS: dict[str, Any] = {
     "internal": {"type": "bool"},
     "mtu": {"type": "int"},
     "labels": {"type": "dict"},
+    "enable_ipv4": {"type": "bool"},
+    "enable_ipv6": {"type": "bool"},
 }
+
+_MENTIONED = ("internal", "mtu", "labels", "enable_ipv4", "enable_ipv6")
 
 MTU_MIN, MTU_MAX = 576, 65535  # RFC 791 asks for 576; a bridge takes no more than 65535
 
@@ -39,19 +43,32 @@ def network_spec(params: Mapping[str, Any]) -> NetworkSpec:
     mtu = params["mtu"] or 0
     if mtu and not MTU_MIN <= mtu <= MTU_MAX:
         raise BadInput(f"mtu: {mtu} is not possible", hint=f"give {MTU_MIN} to {MTU_MAX}")
+    entries = _ipam_config(params)
     return NetworkSpec(
         name=check_name("network", params["name"]),
         driver=params["driver"],
-        ipam_config=_ipam_config(params),
+        ipam_config=entries,
         internal=bool(params["internal"]),
         mtu=mtu,
         labels={str(key): str(value) for key, value in (params["labels"] or {}).items()},
+        enable_ipv4=params["enable_ipv4"] is not False,
+        enable_ipv6=_ipv6(params, entries),
     )
+
+
+def _ipv6(params: Mapping[str, Any], entries: tuple[Subnet, ...]) -> bool:
+    """An IPv6 subnet says it as well."""
+    for version, option in ((4, "enable_ipv4"), (6, "enable_ipv6")):
+        subnet = next((entry.subnet for entry in entries if entry.version == version), "")
+        if subnet and params[option] is False:
+            raise BadInput(f"{option}: false, but {subnet} is given", hint="leave one of the two out")
+    return bool(params["enable_ipv6"]) or any(entry.version == 6 for entry in entries)
 
 
 def given(params: Mapping[str, Any]) -> frozenset[str]:
     """The fields of the specification that the task mentions."""
-    return frozenset(name for name in ("internal", "mtu", "labels") if params[name] is not None)
+    implied = {"enable_ipv6"} if any(entry.version == 6 for entry in _ipam_config(params)) else set()
+    return frozenset(implied | {name for name in _MENTIONED if params[name] is not None})
 
 
 def _ipam_config(params: Mapping[str, Any]) -> tuple[Subnet, ...]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Optional
 
@@ -49,7 +50,7 @@ class BridgeState:
     mtu: int
     up: bool
     addresses: tuple[str, ...]
-    sysctls: bool
+    sysctls: Mapping[str, str]
 
 
 def sysctls(name: str, *, ipv6: bool) -> dict[str, str]:
@@ -65,13 +66,13 @@ def sysctls(name: str, *, ipv6: bool) -> dict[str, str]:
     }
 
 
-def observe(host: Rtnl, name: str, *, ipv6: bool) -> Optional[BridgeState]:
+def observe(host: Rtnl, name: str) -> Optional[BridgeState]:
     """The interface called `name`, or None."""
     found = rtnl.link(host, name)
     if found is None:
         return None
     mine = tuple(f"{address.ip}/{address.prefix}" for address in rtnl.addresses(host) if address.index == found.index)
-    settings = all(read_text(path, value) == value for path, value in sysctls(name, ipv6=ipv6).items())
+    settings = {path: read_text(path, "") for path in sysctls(name, ipv6=False)}
     return BridgeState(found.index, found.kind, found.alias, found.mac, found.mtu, found.up, mine, settings)
 
 
@@ -87,6 +88,12 @@ def check_ours(state: BridgeState, wanted: Bridge) -> None:
         raise Conflict(f"the interface name {wanted.name} is taken by a {what}", hint="remove or rename it")
 
 
+def sysctls_are_right(state: BridgeState, wanted: Bridge) -> bool:
+    """Each has its value, but for those that the kernel does not have."""
+    settings = sysctls(wanted.name, ipv6=wanted.ipv6)
+    return all(state.sysctls[path] in ("", value) for path, value in settings.items())
+
+
 def addresses_are_right(state: BridgeState, wanted: Bridge) -> bool:
     """Up, with the gateways' addresses and no other."""
     return state.up and sorted(state.addresses) == sorted(wanted.addresses)
@@ -97,7 +104,7 @@ def create(wanted: Bridge) -> None:
     from . import netlink
 
     with Rtnl() as host:
-        state = observe(host, wanted.name, ipv6=wanted.ipv6)
+        state = observe(host, wanted.name)
     if state is None:
         netlink.create_bridge(wanted.name, wanted.mac, wanted.alias, wanted.mtu)
         return

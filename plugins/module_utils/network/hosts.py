@@ -61,7 +61,8 @@ def resolv_conf_of(servers: Sequence[str], search: Sequence[str], options: Seque
 
 
 def without_loopback(text: str, fallback: str = "") -> str:
-    """`text` without resolvers at 127.0.0.1 or ::1, which in a container is the container itself.
+    """`text` without resolvers at 127.0.0.1 or ::1, which in a container is the container itself, and without those
+    that only have an address on a link of the host (`fe80::1%eth0`).
 
     When no server is left, those of `fallback` are taken; nobody's public server is put in their place.
     """
@@ -82,6 +83,7 @@ def _is_usable(line: str) -> bool:
     if len(fields) < 2 or not _is_server(line):
         return False
     try:
-        return not ipaddress.ip_address(fields[1].partition("%")[0]).is_loopback
+        address = ipaddress.ip_address(fields[1].partition("%")[0])
     except ValueError:
         return False
+    return not (address.is_loopback or (address.version == 6 and address.is_link_local))

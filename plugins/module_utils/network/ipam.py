@@ -3,9 +3,10 @@
 
 ::
 
-    lease/10.213.0.2 -> 4f1c…       the address belongs to that container
-    lease/4f1c…      -> 10.213.0.2  the way back: which address the container has
-    cursor           -> 10.213.0.2  the address given last
+    lease/10.213.0.2 -> 4f1c…                  the address belongs to that container
+    lease/fd4c::2    -> 4f1c…
+    lease/4f1c…      -> 10.213.0.2,fd4c::2     the way back: which addresses the container has
+    free/10.213.0.0-24                         a map of what is free (`freemap.py`), one a range
 
 A link comes into being together with its content, and fails when the name is taken: no crash can leave a lease that
 belongs to nobody, and no two processes can get one address. A lease counts only while its owner exists; an orphan is
@@ -18,15 +19,20 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Callable
+from typing import Callable, Optional
 
 from ..core.errors import BadInput, Conflict
+from ..core.specs import Subnet
 from ..linux.files import make_private_dir
+from . import freemap
+from .pools import Address, Net, unusable
 
 Alive = Callable[[str, str], bool]
 """Whether the container with this id still exists and may hold this address."""
+
+SURPRISES = 64  # as many leases that the map did not know of are put right one by one
 
 
 def short(container_id: str) -> str:
@@ -36,86 +42,116 @@ def short(container_id: str) -> str:
 
 @dataclass(frozen=True)
 class Pool:
-    """A network's addresses and the directory that keeps its leases. The caller holds the network's lock."""
+    """A network's addresses, the directory that keeps its leases, and that of its maps. The caller holds the network's
+    lock."""
 
     network: str
-    subnet: str
-    gateway: str
+    subnets: tuple[Subnet, ...]
     directory: str
-    cursor: str
-    reserved: tuple[str, ...] = ()
+    maps: str
     title: Callable[[str], str] = short
-
-    @property
-    def net(self) -> ipaddress.IPv4Network:
-        return ipaddress.IPv4Network(self.subnet)
 
     def owner(self, ip: str) -> str:
         """The container a lease names, or an empty string."""
         return _read(os.path.join(self.directory, ip))
 
-    def held_by(self, container_id: str) -> str:
-        """The address a container has here, or an empty string."""
-        ip = _read(os.path.join(self.directory, container_id))
-        return ip if ip and self.owner(ip) == container_id else ""
+    def held_by(self, container_id: str) -> tuple[str, ...]:
+        """The addresses a container has here."""
+        listed = _read(os.path.join(self.directory, container_id)).split(",")
+        return tuple(ip for ip in listed if ip and self.owner(ip) == container_id)
+
+    def of_family(self, version: int) -> tuple[Subnet, ...]:
+        """The subnets of IPv4 or of IPv6."""
+        return tuple(entry for entry in self.subnets if entry.version == version)
 
 
-def take(pool: Pool, container_id: str, wanted: str, alive: Alive) -> str:
-    """An address for the container: the wanted one, else the one it has, else the next free one."""
+def take(pool: Pool, container_id: str, wanted: Iterable[str], alive: Alive) -> tuple[str, ...]:
+    """An address of each family for the container: the wanted one, else the one it has, else the next free one.
+
+    When one cannot be had, all stays as it was.
+    """
     held = pool.held_by(container_id)
-    if held and wanted in ("", held):
-        return held
-    ip = _check(pool, wanted, container_id, alive) if wanted else _next_free(pool, container_id, alive)
+    asked = [_check(pool, text, container_id, alive) for text in wanted if text]
+    taken = []
+    for version in dict.fromkeys(entry.version for entry in pool.subnets):
+        ours = [ip for ip in (*asked, *held) if _entry(pool.of_family(version), ip)]
+        taken.append(ours[0] if ours else _next_free(pool, version, container_id, alive))
+    if tuple(taken) != held:
+        _hold(pool, container_id, held, taken)
+        for ip in set(taken) - {*asked, *held}:
+            _mark(pool, ip, freemap.FreeMap.pass_by)
+    return tuple(taken)
+
+
+def _hold(pool: Pool, container_id: str, held: Sequence[str], taken: Sequence[str]) -> None:
+    """The way back comes first: by it all is found again that a crash cuts short."""
     make_private_dir(pool.directory)
-    if held:
-        give_back(pool, container_id)
-    _point(os.path.join(pool.directory, container_id), ip)
-    _point(os.path.join(pool.directory, ip), container_id)
-    if not wanted:
-        _point(pool.cursor, ip)
-    return ip
+    _point(os.path.join(pool.directory, container_id), ",".join(dict.fromkeys([*taken, *held])))
+    for ip in taken:
+        if ip not in held:
+            _point(os.path.join(pool.directory, ip), container_id)
+            _mark(pool, ip, freemap.FreeMap.take)
+    if set(held) - set(taken):
+        for ip in set(held) - set(taken):
+            _free(pool, ip)
+        _point(os.path.join(pool.directory, container_id), ",".join(taken))
 
 
 def give_back(pool: Pool, container_id: str) -> None:
-    """Free the container's address, if it has one."""
-    held = pool.held_by(container_id)
-    for name in (held, container_id):
-        if name:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(os.path.join(pool.directory, name))
+    """Free the container's addresses, if it has any."""
+    for ip in pool.held_by(container_id):
+        _free(pool, ip)
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(os.path.join(pool.directory, container_id))
+
+
+def _free(pool: Pool, ip: str) -> None:
+    """The map first: one that calls a lease free is put right when the next search comes by, but not the contrary."""
+    _mark(pool, ip, freemap.FreeMap.free)
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(os.path.join(pool.directory, ip))
+
+
+def sort(pool: Pool) -> None:
+    """Remove the leases that are of no subnet, or of an address that nobody may have; the maps are made anew."""
+    for ip in leases(pool.directory):
+        entry = _entry(pool.subnets, ip)
+        if entry is None or ipaddress.ip_address(ip) in _kept_back(entry):
+            os.unlink(os.path.join(pool.directory, ip))
+    for name in _names(pool.maps):
+        os.unlink(os.path.join(pool.maps, name))
 
 
 def leases(directory: str) -> dict[str, str]:
     """All leases: address → container id."""
-    try:
-        names = os.listdir(directory)
-    except FileNotFoundError:
-        return {}
-    found = {name: _read(os.path.join(directory, name)) for name in names if _is_address(name)}
+    found = {name: _read(os.path.join(directory, name)) for name in _names(directory) if _is_address(name)}
     return {ip: owner for ip, owner in found.items() if owner}
 
 
 def holders(directory: str) -> list[str]:
     """Whoever has a lease."""
-    with contextlib.suppress(FileNotFoundError):
-        return sorted(name for name in os.listdir(directory) if not _is_address(name))
-    return []
+    return sorted(name for name in _names(directory) if not _is_address(name))
+
+
+# Static addresses
 
 
 def _check(pool: Pool, wanted: str, container_id: str, alive: Alive) -> str:
     """A static address, if it can be had."""
     try:
-        address = ipaddress.IPv4Address(wanted)
+        address = ipaddress.ip_address(wanted)
     except ValueError as exc:
-        raise BadInput(f"{wanted!r} is not an IPv4 address", hint=f"give one of {pool.subnet}") from exc
-    if address not in pool.net:
+        raise BadInput(f"{wanted!r} is not an IP address", hint=f"give one of {_shown(pool.subnets)}") from exc
+    entry = _entry(pool.subnets, wanted)
+    if entry is None:
+        there = _shown(pool.of_family(address.version)) or f"it has no IPv{address.version}"
         raise BadInput(
-            f"{wanted} is outside of the network {pool.network} ({pool.subnet})", hint="give an address of its subnet"
+            f"{wanted} is outside of the network {pool.network} ({there})", hint="give an address of its subnets"
         )
-    if str(address) in _kept_back(pool):
+    if address in _kept_back(entry):
         raise BadInput(
-            f"{wanted} is reserved in the network {pool.network} (the gateway, or the network's own addresses)",
-            hint=f"give another address of {pool.subnet}",
+            f"{wanted} is reserved in the network {pool.network} (gateway, auxiliary address, or the network's own)",
+            hint=f"give another address of {entry.subnet}",
         )
     owner = pool.owner(str(address))
     if owner and owner != container_id and alive(owner, str(address)):
@@ -126,37 +162,143 @@ def _check(pool: Pool, wanted: str, container_id: str, alive: Alive) -> str:
     return str(address)
 
 
-def _next_free(pool: Pool, container_id: str, alive: Alive) -> str:
-    kept_back = _kept_back(pool)
-    for ip in _round(pool.net, _read(pool.cursor)):
-        if ip in kept_back:
-            continue
-        owner = pool.owner(ip)
-        if not owner or owner == container_id or not alive(owner, ip):
-            return ip
+def _entry(entries: Iterable[Subnet], ip: str) -> Optional[Subnet]:
+    """Whose address it is."""
+    address = ipaddress.ip_address(ip)
+    return next((entry for entry in entries if address in ipaddress.ip_network(entry.subnet)), None)
+
+
+def _kept_back(entry: Subnet) -> frozenset[Address]:
+    named = (entry.gateway, *entry.aux_addresses.values())
+    return frozenset((*unusable(ipaddress.ip_network(entry.subnet)), *(ipaddress.ip_address(ip) for ip in named if ip)))
+
+
+# Automatic addresses
+
+
+def _next_free(pool: Pool, version: int, container_id: str, alive: Alive) -> str:
+    entries = pool.of_family(version)
+    for prepare in (_trust, _forget, _sweep):
+        for entry in entries:
+            prepare(pool, _range(entry), alive)
+            ip = _search(pool, entry, container_id, alive)
+            if ip:
+                return ip
+    where = ", ".join(entry.iprange or entry.subnet for entry in entries)
     raise Conflict(
-        f"the network {pool.network} has no free address left in {pool.subnet}",
-        hint="remove containers that are not needed, or use a network with a larger subnet",
+        f"the network {pool.network} has no free address left in {where}",
+        hint="remove containers that are not needed, or give the network a larger or another subnet",
     )
 
 
-def _round(net: ipaddress.IPv4Network, last: str) -> Iterator[str]:
-    """Every address of the network once, beginning behind `last`."""
-    first, size = int(net.network_address), net.num_addresses
-    begin = 0
-    if last and _is_address(last) and ipaddress.IPv4Address(last) in net:
-        begin = int(ipaddress.IPv4Address(last)) - first + 1
-    for step in range(size):
-        yield str(ipaddress.IPv4Address(first + (begin + step) % size))
+def _search(pool: Pool, entry: Subnet, container_id: str, alive: Alive) -> str:
+    """By the map, which is put right where it is wrong; empty when there is none, or the map is wrong too often."""
+    span, kept_back = _range(entry), _kept_back(entry)
+    with _map(pool, span) as places:
+        for surprises, ip in enumerate(_addresses(places, span, kept_back)):
+            owner = pool.owner(ip)
+            if not owner or owner == container_id or not alive(owner, ip):
+                return ip
+            places.take(_place(span, ip))
+            if surprises == SURPRISES:
+                break
+    return ""
 
 
-def _kept_back(pool: Pool) -> frozenset[str]:
-    net = pool.net
-    return frozenset({str(net.network_address), str(net.broadcast_address), pool.gateway, *pool.reserved})
+def _trust(_pool: Pool, _span: Net, _alive: Alive) -> None:
+    """The map is right."""
+
+
+def _forget(pool: Pool, span: Net, _alive: Alive) -> None:
+    """The map is wrong: it will be made anew."""
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(_path(pool, span))
+
+
+def _sweep(pool: Pool, span: Net, alive: Alive) -> None:
+    """Leases of containers that are gone are removed. Each is looked at, which takes a while in a large network."""
+    for ip, owner in leases(pool.directory).items():
+        if not alive(owner, ip):
+            os.unlink(os.path.join(pool.directory, ip))
+    _forget(pool, span, alive)
+
+
+def _addresses(places: freemap.FreeMap, span: Net, kept_back: frozenset[Address]) -> Iterator[str]:
+    """The free ones in the order in which they are given out."""
+    for place in places.each_free():
+        address = span.network_address + place
+        if address not in kept_back:
+            yield str(address)
+
+
+def _range(entry: Subnet) -> Net:
+    """Where automatic addresses come from. Of a range that has more than a map has places, it is the first part."""
+    net = ipaddress.ip_network(entry.iprange or entry.subnet)
+    bits = net.max_prefixlen - (freemap.LARGEST - 1).bit_length()
+    return net if net.prefixlen >= bits else ipaddress.ip_network((net.network_address, bits))
+
+
+def _place(span: Net, ip: str) -> int:
+    return int(ipaddress.ip_address(ip)) - int(span.network_address)
+
+
+# The maps
+
+
+def _path(pool: Pool, span: Net) -> str:
+    return os.path.join(pool.maps, str(span).replace("/", "-"))
+
+
+def _map(pool: Pool, span: Net) -> freemap.FreeMap:
+    """The map of a range, made of the leases where it is missing or damaged."""
+    path, size = _path(pool, span), span.num_addresses
+    found = freemap.find(path, size)
+    if found is not None:
+        return found
+    listed = (ipaddress.ip_address(name) for name in _names(pool.directory) if _is_address(name))
+    return freemap.rebuild(path, size, (int(ip) - int(span.network_address) for ip in listed if ip in span))
+
+
+def _mark(pool: Pool, ip: str, how: Callable[[freemap.FreeMap, int], None]) -> None:
+    """In whichever map has the address. A map that is missing is made when an address is searched for."""
+    address = ipaddress.ip_address(ip)
+    for name in _names(pool.maps):
+        span = _span(name)
+        if span is not None and address in span:
+            places = freemap.find(os.path.join(pool.maps, name), span.num_addresses)
+            if places is not None:
+                with places:
+                    how(places, _place(span, ip))
+
+
+def _span(name: str) -> Optional[Net]:
+    try:
+        return ipaddress.ip_network(name.replace("-", "/"))
+    except ValueError:
+        return None
+
+
+# Names
+
+
+def _names(directory: str) -> list[str]:
+    try:
+        return os.listdir(directory)
+    except FileNotFoundError:
+        return []
 
 
 def _is_address(name: str) -> bool:
-    return name.count(".") == 3 and name.replace(".", "").isdigit()
+    """Ids are hexadecimal."""
+    return "." in name or ":" in name
+
+
+def _version(ip: str) -> int:
+    return 6 if ":" in ip else 4
+
+
+def _shown(entries: Iterable[Subnet]) -> str:
+    return ", ".join(entry.subnet for entry in entries)
 
 
 def _read(path: str) -> str:

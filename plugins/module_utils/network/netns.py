@@ -14,10 +14,14 @@ from collections.abc import Iterator
 from typing import Optional
 
 from ..linux import libc
+from ..linux.files import write_kernel
 
 SELF = "/proc/thread-self/ns/net"
 MS_BIND = 4096
 MNT_DETACH = 2
+INTERFACES = {"disable_ipv6": "1", "accept_ra": "0", "accept_dad": "0"}
+"""Settings that every interface begins with, but the loopback, which is there before. IPv6 is turned on for those that
+have an address; nobody probes for addresses that are known to be free (RFC 4862 5.4), and no router is believed."""
 
 
 def exists(path: str) -> bool:
@@ -36,6 +40,9 @@ def create(path: str) -> None:
     os.close(os.open(path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600))
     with _returning():
         libc.unshare(libc.CLONE_NEWNET)
+        for name, value in INTERFACES.items():
+            with contextlib.suppress(FileNotFoundError):  # the kernel has no IPv6
+                write_kernel(f"/proc/sys/net/ipv6/conf/default/{name}", value)
         libc.mount(SELF, path, None, MS_BIND)
 
 

@@ -41,6 +41,7 @@ RTA_DST, RTA_OIF, RTA_GATEWAY, RTA_PRIORITY = 1, 4, 5, 6
 IFA_F_NODAD = 0x02
 IFF_UP = 1
 FAMILIES = (socket.AF_INET, socket.AF_INET6)
+RTPROT_RA = 9
 RT_TABLE_MAIN, RTPROT_BOOT, RT_SCOPE_UNIVERSE, RT_SCOPE_LINK, RTN_UNICAST = 254, 3, 0, 253, 1
 
 _IFINFO = struct.Struct("=BxHiII")
@@ -79,7 +80,8 @@ class Address:
 
 @dataclass(frozen=True)
 class Route:
-    """A route; `destination` is `0.0.0.0` or `::` with prefix 0 for the default one."""
+    """A route; `destination` is `0.0.0.0` or `::` with prefix 0 for the default one. `advertised`: a router has told of
+    it (RFC 4861)."""
 
     destination: str
     prefix: int
@@ -87,6 +89,7 @@ class Route:
     index: int
     metric: int
     kind: int
+    advertised: bool = False
 
     @property
     def version(self) -> int:
@@ -97,6 +100,11 @@ class Route:
     def link_local(self) -> bool:
         """Whether every interface with IPv6 has it (fe80::/64), or may have it (169.254.0.0/16)."""
         return ipaddress.ip_address(self.destination).is_link_local
+
+    @property
+    def key(self) -> tuple[str, str, int, int]:
+        """What makes two routes of ours the same: destination, gateway, interface, metric."""
+        return f"{self.destination}/{self.prefix}", self.gateway, self.index, self.metric
 
 
 # Links
@@ -221,12 +229,18 @@ def addresses(rtnl: Rtnl) -> list[Address]:
     return found
 
 
-def add_default_route(rtnl: Rtnl, gateway: str, index: int, metric: int) -> None:
-    """A default route; among several the lowest metric is used."""
-    raw = _raw(gateway)
-    body = _RTMSG.pack(_family(raw), 0, 0, 0, RT_TABLE_MAIN, RTPROT_BOOT, RT_SCOPE_UNIVERSE, RTN_UNICAST, 0)
-    body += attribute(RTA_GATEWAY, raw) + number32(RTA_OIF, index) + number32(RTA_PRIORITY, metric)
-    rtnl.request(f"add the default route by {gateway}", RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, body)
+def add_route(rtnl: Rtnl, destination: str, index: int, gateway: str = "", metric: int = 0) -> None:
+    """A route by a gateway, or to neighbours on the link; among several the lowest metric is used."""
+    net = ipaddress.ip_network(destination)
+    scope = RT_SCOPE_UNIVERSE if gateway else RT_SCOPE_LINK
+    body = _RTMSG.pack(
+        _family(net.network_address.packed), net.prefixlen, 0, 0, RT_TABLE_MAIN, RTPROT_BOOT, scope, RTN_UNICAST, 0
+    )
+    body += attribute(RTA_DST, net.network_address.packed) if net.prefixlen else b""
+    body += attribute(RTA_GATEWAY, _raw(gateway)) if gateway else b""
+    body += number32(RTA_OIF, index) + number32(RTA_PRIORITY, metric)
+    by = f" by {gateway}" if gateway else ""
+    rtnl.request(f"add the route to {net}{by}", RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, body)
 
 
 def routes(rtnl: Rtnl) -> list[Route]:
@@ -239,7 +253,7 @@ def routes(rtnl: Rtnl) -> list[Route]:
 
 
 def _route(raw: bytes) -> Route:
-    family, prefix, _source, _tos, _table, _protocol, _scope, kind, _flags = _RTMSG.unpack_from(raw)
+    family, prefix, _source, _tos, _table, protocol, _scope, kind, _flags = _RTMSG.unpack_from(raw)
     found = attributes(raw[_RTMSG.size :])
     any_address = bytes(16 if family == socket.AF_INET6 else 4)
     return Route(
@@ -249,6 +263,7 @@ def _route(raw: bytes) -> Route:
         index=_integer(found.get(RTA_OIF)),
         metric=_integer(found.get(RTA_PRIORITY)),
         kind=kind,
+        advertised=protocol == RTPROT_RA,
     )
 
 

@@ -13,37 +13,56 @@ import contextlib
 import errno
 import ipaddress
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from ..core.errors import StepFailed
 from ..core.names import interface_name
 from ..linux.files import write_kernel
 from . import rtnl
+from .netns import entered
 from .rtnl import Rtnl
+
+DEFAULT = {4: "0.0.0.0/0", 6: "::/0"}
+FIRST_METRIC = {4: 0, 6: 1}  # 0 is no metric in IPv6: the kernel takes 1024 for it
 
 
 @dataclass(frozen=True)
 class Cable:
-    """What attaching needs to know: names of both ends, the address and where the default route leads."""
+    """What attaching needs to know: names of both ends, the addresses with their prefix lengths, where the default
+    routes lead, and other subnets of the network, whose addresses are neighbours too. `sysctls` are settings of the
+    end inside, by their path below /proc/sys/net."""
 
     host: str
     inside: str
     bridge: str
-    ip: str
-    subnet: str
-    gateway: str = ""
+    addresses: tuple[str, ...]
+    gateways: tuple[str, ...] = ()
+    neighbours: tuple[str, ...] = ()
     metric: int = 0
     mtu: int = 0
     mac: str = ""
+    sysctls: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def hardware(self) -> bytes:
-        """The MAC address inside: the one given, else made from the IP address."""
-        return bytes.fromhex(self.mac.replace(":", "")) if self.mac else mac_of(self.ip)
+        """The MAC address inside: the one given, else made from the first IP address."""
+        first = self.addresses[0].partition("/")[0]
+        return bytes.fromhex(self.mac.replace(":", "")) if self.mac else mac_of(first)
 
     @property
-    def network(self) -> ipaddress.IPv4Network:
-        return ipaddress.IPv4Network(self.subnet)
+    def settings(self) -> dict[str, str]:
+        """IPv6 has been off by default since the namespace was made (`netns.py`)."""
+        on = {f"ipv6/conf/{self.inside}/disable_ipv6": "0"} if any(":" in text for text in self.addresses) else {}
+        return {f"/proc/sys/net/{path}": value for path, value in {**on, **self.sysctls}.items()}
+
+    def routes(self) -> list[tuple[str, str, int]]:
+        """Destination, gateway and metric of each route, beside those that come with the addresses."""
+        ways = [(6 if ":" in gateway else 4, gateway) for gateway in self.gateways]
+        return [
+            *((subnet, "", self.metric + FIRST_METRIC[6 if ":" in subnet else 4]) for subnet in self.neighbours),
+            *((DEFAULT[version], gateway, self.metric + FIRST_METRIC[version]) for version, gateway in ways),
+        ]
 
 
 def host_name(container_id: str, network: str) -> str:
@@ -63,16 +82,19 @@ def attach(cable: Cable, netns: str) -> None:
     with Rtnl() as host, Rtnl(netns) as inside:
         bridge = rtnl.link(host, cable.bridge)
         if bridge is None:
-            raise StepFailed(f"cannot attach {cable.ip}: the bridge {cable.bridge} is gone", errno=errno.ENODEV)
+            raise StepFailed(f"cannot attach {cable.inside}: the bridge {cable.bridge} is gone", errno=errno.ENODEV)
         near, far = rtnl.link(host, cable.host), rtnl.link(inside, cable.inside)
         if near is None or far is None or (cable.mac and far.mac != cable.mac):
             _replace(host, inside, cable, netns, bridge.index)
             near, far = rtnl.link(host, cable.host), rtnl.link(inside, cable.inside)
         if near is None or far is None:
-            raise StepFailed(f"cannot attach {cable.ip}: {cable.host} vanished while it was set up", errno=errno.ENODEV)
+            raise StepFailed(
+                f"cannot attach {cable.inside}: {cable.host} vanished while it was set up", errno=errno.ENODEV
+            )
         _quiet_ipv6(cable.host)
         rtnl.set_link(host, near.index, mtu=cable.mtu, master=bridge.index)
         rtnl.set_hairpin(host, near.index)
+        _set_inside(cable, netns)
         _configure(inside, cable, far.index)
 
 
@@ -93,12 +115,21 @@ def _quiet_ipv6(name: str) -> None:
         write_kernel(f"/proc/sys/net/ipv6/conf/{name}/disable_ipv6", "1")
 
 
+def _set_inside(cable: Cable, netns: str) -> None:
+    """The settings of the end inside."""
+    if cable.settings:
+        with entered(netns):
+            for path, value in cable.settings.items():
+                write_kernel(path, value)
+
+
 def _configure(inside: Rtnl, cable: Cable, index: int) -> None:
     rtnl.set_link(inside, index, mtu=cable.mtu)
-    network = cable.network
-    rtnl.add_address(inside, index, cable.ip, network.prefixlen)
-    if cable.gateway:
-        rtnl.add_default_route(inside, cable.gateway, index, cable.metric)
+    for text in cable.addresses:
+        ip, _slash, prefix = text.partition("/")
+        rtnl.add_address(inside, index, ip, int(prefix))
+    for destination, gateway, metric in cable.routes():
+        rtnl.add_route(inside, destination, index, gateway, metric)
 
 
 def raise_loopback(netns: str) -> None:
@@ -142,11 +173,8 @@ def _complete_inside(inside: Rtnl, cable: Cable) -> bool:
     far = rtnl.link(inside, cable.inside)
     if far is None or not far.up or (cable.mtu and far.mtu != cable.mtu) or cable.mac not in ("", far.mac):
         return False
-    if rtnl.Address(far.index, cable.ip, cable.network.prefixlen) not in rtnl.addresses(inside):
+    there = {f"{address.ip}/{address.prefix}" for address in rtnl.addresses(inside) if address.index == far.index}
+    if not there >= set(cable.addresses):
         return False
-    if not cable.gateway:
-        return True
-    return any(
-        route.prefix == 0 and (route.gateway, route.index, route.metric) == (cable.gateway, far.index, cable.metric)
-        for route in rtnl.routes(inside)
-    )
+    known = {route.key for route in rtnl.routes(inside)} if cable.routes() else set()
+    return all((destination, gateway, far.index, metric) in known for destination, gateway, metric in cable.routes())

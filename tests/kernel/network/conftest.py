@@ -3,7 +3,7 @@
 
 ::
 
-    neighbour 192.0.2.2 ── lan0 192.0.2.1, the host of the test ── bridges ── containers
+    neighbour 192.0.2.2, 2001:db8:1::2 ── lan0 192.0.2.1, 2001:db8:1::1, the host of the test ── bridges ── containers
 
 Containers are namespaces with a record, no process. Each test runs with both kinds of iptables, and when it ends,
 everything is removed and nothing may be left.
@@ -23,6 +23,7 @@ from pathlib import Path
 import pytest
 from ansible_collections.mini.containers.plugins.module_utils.core.names import new_id
 from ansible_collections.mini.containers.plugins.module_utils.core.paths import Paths
+from ansible_collections.mini.containers.plugins.module_utils.core.plan import Observer, silent
 from ansible_collections.mini.containers.plugins.module_utils.core.specs import (
     ContainerSpec,
     NetworkSpec,
@@ -42,6 +43,7 @@ from ..waiting import PATIENCE
 
 MS_BIND = 4096
 HOST_LAN, NEIGHBOUR_LAN = "192.0.2.1", "192.0.2.2"
+HOST_LAN6, NEIGHBOUR_LAN6 = "2001:db8:1::1", "2001:db8:1::2"
 
 
 def sh(command: str) -> str:
@@ -57,11 +59,15 @@ class Container:
 
     id: str
     netns: str
-    ips: dict[str, str]
+    ips: dict[str, attach.Leased]
 
     @property
     def ip(self) -> str:
-        return next(iter(self.ips.values()))
+        return next(iter(self.ips.values())).ipv4
+
+    @property
+    def ipv6(self) -> str:
+        return next(iter(self.ips.values())).ipv6
 
 
 class Lab:
@@ -73,10 +79,14 @@ class Lab:
         self.children: list[int] = []
         self._sockets: list[socket.socket] = []
 
-    def network(self, name: str = "web", *subnets: str, force: bool = False, **fields: object) -> object:
+    def network(
+        self, name: str = "web", *subnets: str, force: bool = False, observer: Observer = silent, **fields: object
+    ) -> object:
         """Create a network, or bring it up to date."""
+        if any(":" in subnet for subnet in subnets):
+            fields["enable_ipv6"] = True
         spec = NetworkSpec(name, ipam_config=tuple(map(Subnet, subnets)), **fields)
-        return ensure(self.paths, spec, frozenset(fields), force=force)
+        return ensure(self.paths, spec, frozenset(fields), force=force, observer=observer)
 
     def define(self, *networks: str, name: str = "box") -> Container:
         """A container's record and addresses, as the engine makes them."""
@@ -84,7 +94,7 @@ class Lab:
         record = ContainerRecord(container_id, name, "", ContainerSpec(name), "")
         save(record, self.paths.container_record(container_id))
         ips = {net: attach.lease(self.paths, attach.load(self.paths, net), container_id) for net in networks}
-        endpoints = {net: Endpoint(ip, index) for index, (net, ip) in enumerate(ips.items())}
+        endpoints = {net: Endpoint(found.ipv4, index, found.ipv6) for index, (net, found) in enumerate(ips.items())}
         save(dataclasses.replace(record, networks=endpoints), self.paths.container_record(container_id))
         return Container(container_id, self.paths.netns(container_id), ips)
 
@@ -98,8 +108,9 @@ class Lab:
 
     def connect(self, box: Container) -> None:
         """Lay all its cables."""
-        for index, (name, ip) in enumerate(box.ips.items()):
-            attach.connect(self.paths, attach.load(self.paths, name), box.id, box.netns, attach.Plug(ip, index, index))
+        for index, (name, found) in enumerate(box.ips.items()):
+            plug = attach.Plug(tuple(filter(None, found)), index, index)
+            attach.connect(self.paths, attach.load(self.paths, name), box.id, box.netns, plug)
 
     def publish(self, box: Container, *texts: str) -> list[tuple[PublishedPort, str]]:
         """Publish ports of a container's first network."""
@@ -119,7 +130,7 @@ class Lab:
         """A child that answers every caller with the caller's address."""
         kind = socket.SOCK_STREAM if protocol == "tcp" else socket.SOCK_DGRAM
         with netns.entered(where):
-            server = socket.socket(socket.AF_INET, kind)
+            server = socket.socket(_family(ip), kind)
         server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         server.bind((ip, port))
         if protocol == "tcp":
@@ -147,7 +158,7 @@ class Lab:
         """The answer, an empty string when there is none."""
         kind = socket.SOCK_STREAM if protocol == "tcp" else socket.SOCK_DGRAM
         with netns.entered(where):
-            client = socket.socket(socket.AF_INET, kind)
+            client = socket.socket(_family(ip), kind)
         with client:
             client.settimeout(timeout)
             try:
@@ -198,15 +209,19 @@ class Lab:
             # Not their state: lan0 may come up a moment after it was set up.
             "links": sh("ip -o link | sed 's/.*qdisc//; s/ state [A-Z]*//'"),
             "names": sh("ls /sys/class/net"),
-            "addresses": sh("ip -o -4 address"),
+            "addresses": sh("ip -o -4 address; ip -o -6 address show scope global"),
             # A new interface has no carrier for a moment, which is the kernel's business.
-            "routes": sh("ip -4 route show table all").replace(" linkdown", ""),
+            "routes": sh("ip -4 route show table all; ip -6 route").replace(" linkdown", ""),
             "rules": sh("iptables-save | grep -v '^[#:*]\\|^COMMIT' || true"),
             "chains": sh("iptables-save | grep '^:MINI' || true"),
-            "forwarding": sh("cat /proc/sys/net/ipv4/ip_forward"),
+            "forwarding": sh("cat /proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv6/conf/all/forwarding"),
             "mounts": sh("grep -o ' /run[^ ]* ' /proc/self/mountinfo | sort"),
             "networks": sh(f"ls -A {self.paths.networks} {self.paths.host_changes} 2>/dev/null || true"),
         }
+
+
+def _family(ip: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in ip else socket.AF_INET
 
 
 def _answer(server: socket.socket, protocol: str) -> None:
@@ -266,8 +281,11 @@ def lab(backend):
         sh(
             f"ip link add lan0 type veth peer name eth0 && ip address add {HOST_LAN}/24 dev lan0 && ip link set lan0 up"
             f" && nsenter --net={made.neighbour} true && ip link set eth0 netns {made.neighbour}"
-            f" && nsenter --net={made.neighbour} sh -ec 'ip link set lo up; ip link set eth0 up;"
-            f" ip address add {NEIGHBOUR_LAN}/24 dev eth0; ip route add default via {HOST_LAN}'"
+            f" && ip address add {HOST_LAN6}/64 dev lan0 nodad && echo 0 > /proc/sys/net/ipv6/conf/all/forwarding"
+            f" && nsenter --net={made.neighbour} sh -ec 'ip link set lo up;"
+            " echo 0 > /proc/sys/net/ipv6/conf/eth0/disable_ipv6; ip link set eth0 up;"
+            f" ip address add {NEIGHBOUR_LAN}/24 dev eth0; ip route add default via {HOST_LAN};"
+            f" ip address add {NEIGHBOUR_LAN6}/64 dev eth0 nodad; ip route add default via {HOST_LAN6}'"
         )
         before = made.snapshot()
         try:

@@ -147,7 +147,7 @@ def test_lost_cable_is_laid_again(lab):
     lab.network("web")
     box = lab.container("web")
     network = attach.load(lab.paths, "web")
-    seen = (lab.paths, network, box.id, box.netns, attach.Plug(box.ip, 0))
+    seen = (lab.paths, network, box.id, box.netns, attach.Plug((box.ip,), 0))
     host_end = veth.host_name(box.id, "web")
     damages = [
         f"ip link del {host_end}",
@@ -194,7 +194,7 @@ def test_changes_live(lab):
     assert names(lab.network("web", "10.213.0.0/24", mtu=1400)) == []
     now = attach.load(lab.paths, "web")
     assert (now.id, now.created, now.spec.labels) == (first.id, first.created, {"b": "2"})
-    assert not attach.connected(lab.paths, now, box.id, box.netns, attach.Plug(box.ip, 0)), (
+    assert not attach.connected(lab.paths, now, box.id, box.netns, attach.Plug((box.ip,), 0)), (
         "its packets are too large now"
     )
     lab.connect(box)
@@ -210,7 +210,7 @@ def test_another_subnet(lab):
     assert "10.77.0.1/24" in sh("ip -4 -o address")
     assert "10.213.0" not in sh("ip -4 -o address; iptables-save")
     assert attach.members(lab.paths, "web") == []
-    assert attach.lease(lab.paths, attach.load(lab.paths, "web"), box.id) == "10.77.0.2"
+    assert attach.lease(lab.paths, attach.load(lab.paths, "web"), box.id) == ("10.77.0.2", "")
 
 
 @one_backend

@@ -19,6 +19,7 @@ from ansible_collections.mini.containers.plugins.module_utils.engine.networks.pl
 )
 from ansible_collections.mini.containers.plugins.module_utils.engine.networks.record import NetworkRecord
 from ansible_collections.mini.containers.plugins.module_utils.glue.network import given, network_spec
+from ansible_collections.mini.containers.plugins.module_utils.network import bridge
 from ansible_collections.mini.containers.plugins.module_utils.network.bridge import BridgeState
 from ansible_collections.mini.containers.plugins.module_utils.network.firewall.changes import Found, Present
 from ansible_collections.mini.containers.plugins.module_utils.network.firewall.rules import HOST, of_network
@@ -30,7 +31,9 @@ def one(subnet: str, gateway: str = "") -> tuple[Subnet, ...]:
 
 SPEC = NetworkSpec("web", ipam_config=one("10.1.0.0/24", "10.1.0.1"))
 RECORD = NetworkRecord("1" * 64, SPEC, "mini-web", "2030-01-01T00:00:00Z")
-BRIDGE = BridgeState(3, "bridge", "mini:web", "02:6d:0a:01:00:01", 1500, True, ("10.1.0.1/24",), True)
+BRIDGE = BridgeState(
+    3, "bridge", "mini:web", "02:6d:0a:01:00:01", 1500, True, ("10.1.0.1/24",), bridge.sysctls("mini-web", ipv6=False)
+)
 NOTHING = Observation("web", "mini-web", "mini:web", last=True)
 
 
@@ -49,7 +52,7 @@ RIGHT = Observation(
     directory=True,
     bridge=BRIDGE,
     rules=present(*HOST, *of_network("mini-web", SPEC.subnet4)),
-    forwarding=True,
+    forwarding=frozenset({4}),
     last=True,
 )
 
@@ -62,14 +65,14 @@ def names(plan) -> list[str]:
     ("seen", "wanted"),
     [
         (RIGHT, []),
-        (replace(RIGHT, forwarding=False), ["allow-forwarding"]),
+        (replace(RIGHT, forwarding=frozenset()), ["allow-forwarding"]),
         (replace(RIGHT, rules=Present()), ["install-rules"]),
         (replace(RIGHT, rules=present(*of_network("mini-web", SPEC.subnet4))), ["install-rules"]),
         (replace(RIGHT, bridge=None), ["create-bridge", "set-bridge-sysctls", "set-gateway"]),
         (replace(RIGHT, bridge=replace(BRIDGE, alias="")), ["configure-bridge"]),
         (replace(RIGHT, bridge=replace(BRIDGE, up=False)), ["set-gateway"]),
         (replace(RIGHT, bridge=replace(BRIDGE, addresses=())), ["set-gateway"]),
-        (replace(RIGHT, bridge=replace(BRIDGE, sysctls=False)), ["set-bridge-sysctls"]),
+        (replace(RIGHT, bridge=replace(BRIDGE, sysctls=bridge.sysctls("mini-web", ipv6=True))), ["set-bridge-sysctls"]),
     ],
 )
 def test_repair(seen, wanted):
@@ -86,13 +89,13 @@ def test_repair(seen, wanted):
         ({"mtu": 1400}, ["write-network", "configure-bridge"], Impact.LIVE),
         (
             {"ipam_config": one("10.1.0.0/24", "10.1.0.9")},
-            ["drop-leases", "write-network", "set-gateway"],
-            Impact.RECREATE,
+            ["write-network", "sort-leases", "set-gateway"],
+            Impact.LIVE,
         ),
         (
             {"ipam_config": one("10.2.0.0/24")},
-            ["drop-leases", "write-network", "install-rules", "set-gateway"],
-            Impact.RECREATE,
+            ["write-network", "sort-leases", "install-rules", "set-gateway"],
+            Impact.LIVE,
         ),
     ],
 )
@@ -116,12 +119,16 @@ def test_a_free_subnet_that_hides_no_name_server():
 
 
 def test_containers_are_not_moved_unasked():
-    seen = replace(RIGHT, members={"c" * 64: "10.1.0.2", "d" * 64: "10.1.0.3"}, titles={"c" * 64: "box"})
+    seen = replace(RIGHT, members={"c" * 64: ["10.1.0.2"], "d" * 64: ["10.1.0.3"]}, title=lambda name: name[:2])
     moved = NetworkSpec("web", ipam_config=one("10.2.0.0/24"))
-    with pytest.raises(Conflict, match="containers are attached .box, 1 more."):
+    with pytest.raises(Conflict, match="containers are attached .cc, dd."):
         plan_present(moved, (), seen)
     plan = plan_present(moved, (), seen, force=True)
     assert names(plan)[0] == "disconnect-container"
+    assert plan.impact == Impact.RECREATE
+    taken = NetworkSpec("web", ipam_config=one("10.1.0.0/24", "10.1.0.3"))
+    with pytest.raises(Conflict, match="take their addresses from the network web: containers are attached .dd."):
+        plan_present(taken, (), seen)
     assert plan_present(NetworkSpec("web", internal=True), {"internal"}, seen)
 
 
@@ -150,7 +157,7 @@ def test_somebody_elses_bridge():
 
 OPTIONS = {
     "name": "web", "driver": "bridge", "subnet": None, "gateway": None, "ipam_config": None, "internal": None,
-    "mtu": None, "labels": None,
+    "mtu": None, "labels": None, "enable_ipv4": None, "enable_ipv6": None,
 }  # fmt: skip
 
 

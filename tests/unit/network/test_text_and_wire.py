@@ -21,7 +21,7 @@ def test_hosts_file():
         ("nameserver 127.0.0.1\nnameserver 192.0.2.1\n", "", "nameserver 192.0.2.1\n"),
         ("nameserver 127.0.0.53\noptions edns0\n", "nameserver 192.0.2.2\n", "nameserver 192.0.2.2\n"),
         ("nameserver 127.0.0.53\noptions edns0\n", "", "options edns0\n"),
-        ("nameserver ::1\nnameserver fe80::1%eth0\n", "", "nameserver fe80::1%eth0\n"),
+        ("nameserver ::1\nnameserver fe80::1%eth0\nnameserver fd00::53\n", "", "nameserver fd00::53\n"),
         ("nameserver nonsense\nnameserver\n", "", ""),
         ("", "", ""),
     ],
@@ -52,6 +52,8 @@ def test_bytes_that_are_no_attributes(raw):
 
 def test_mac_addresses_are_local_and_follow_the_address():
     assert veth.mac_of("10.1.0.2") == bytes([0x02, 0x6D, 10, 1, 0, 2])
+    assert len({veth.mac_of(f"fd00::{number:x}") for number in range(5000)}) == 5000
+    assert veth.mac_of("fd00::2")[:2] == b"\x02\x6d"
 
 
 def test_interface_names_fit():

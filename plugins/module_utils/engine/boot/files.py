@@ -104,6 +104,7 @@ _ENGINE = (
     "network/firewall/changes.py",
     "network/firewall/iptables.py",
     "network/firewall/rules.py",
+    "network/freemap.py",
     "network/hosts.py",
     "network/ipam.py",
     "network/listeners.py",

@@ -262,7 +262,7 @@ class Actions:
             os.rename(self.paths.name_aside(self.name), self.paths.name(self.name))
         self._record = None
         for name, endpoint in self.record.networks.items():
-            attach.lease(self.paths, attach.load(self.paths, name), self.record.id, endpoint.ipv4)
+            attach.lease(self.paths, attach.load(self.paths, name), self.record.id, *endpoint.ips)
 
     def resume(self, step: Step) -> None:
         """Go on with a replacement that was cut short, and with what a failure of it means."""

@@ -22,7 +22,7 @@ def live_changes(wish: Wish, seen: Observation, wanted: ContainerSpec) -> list[S
     record = seen.record
     if record is None:
         return []
-    wires = rewiring.steps(record, wanted, running=seen.running)
+    wires = rewiring.steps(record, wanted, seen.misplaced, running=seen.running)
     if wanted == record.spec and not wires:
         return upkeep.tell(seen, wanted)
     if seen.missing and not wish.presume:
@@ -58,7 +58,7 @@ def mend(seen: Observation, wanted: ContainerSpec) -> list[Step]:
     steps = list(seen.network_repair)
     if record is None:
         return steps
-    wired = rewiring.changed(record, wanted)
+    wired = rewiring.changed(record, wanted, seen.misplaced)
     lost = [network for network in seen.lost_networks if network not in wired]
     steps.extend(Step("connect", network, f"for {name}: its interface is gone") for network in lost)
     ports = publishing.wanted(wanted, record.image_config)

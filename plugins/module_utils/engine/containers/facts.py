@@ -3,15 +3,16 @@
 
 from __future__ import annotations
 
-import ipaddress
 from typing import Any
 
 from ...core.errors import MiniError
 from ...core.paths import Paths
-from ...core.specs import ContainerSpec
+from ...core.specs import Attachment, ContainerSpec
 from ...linux.cgroups.detect import open_cgroup
+from ...network.veth import mac_of
 from ...runtime.log import MAX_FILES, MAX_SIZE
 from ..networks import attach
+from ..networks.describe import endpoint_id
 from . import bundle, healthcheck, mounts, namespaces
 from .ending import last_run
 from .living import live_process, restarting
@@ -206,17 +207,32 @@ def _network_settings(paths: Paths, record: ContainerRecord) -> dict[str, Any]:
         "Networks": networks,
         "IPAddress": first.get("IPAddress", ""),
         "Gateway": first.get("Gateway", ""),
+        "MacAddress": first.get("MacAddress", ""),
+        "GlobalIPv6Address": first.get("GlobalIPv6Address", ""),
+        "IPv6Gateway": first.get("IPv6Gateway", ""),
     }
 
 
 def _network(paths: Paths, record: ContainerRecord, name: str) -> dict[str, Any]:
+    """One place in a network."""
     endpoint = record.networks[name]
-    aliases = [alias for entry in record.spec.networks if entry.name == name for alias in entry.aliases]
-    found = {"IPAddress": endpoint.ipv4, "Aliases": aliases, "DNSNames": [record.name, *aliases]}
+    asked = next((entry for entry in record.spec.networks if entry.name == name), Attachment(name))
+    found = {
+        "IPAMConfig": {"IPv4Address": asked.ipv4_address, "IPv6Address": asked.ipv6_address},
+        "Aliases": list(asked.aliases),
+        "DNSNames": [record.name, *asked.aliases],
+        "MacAddress": asked.mac_address or mac_of(endpoint.ips[0]).hex(":"),
+        "GwPriority": asked.gw_priority,
+        "EndpointID": endpoint_id(record.id, name),
+        "IPAddress": endpoint.ipv4,
+        "GlobalIPv6Address": endpoint.ipv6,
+    }
     try:
         network = attach.load(paths, name)
+        places = [network.subnet_of(ip) for ip in endpoint.ips]
     except MiniError:
         return found
-    entry = network.spec.of_family(4)[0]
-    subnet = ipaddress.ip_network(entry.subnet)
-    return {**found, "NetworkID": network.id, "IPPrefixLen": subnet.prefixlen, "Gateway": entry.gateway}
+    for place in places:
+        gateway, prefix = ("IPv6Gateway", "GlobalIPv6PrefixLen") if place.version == 6 else ("Gateway", "IPPrefixLen")
+        found[gateway], found[prefix] = place.gateway, int(place.subnet.partition("/")[2])
+    return {**found, "NetworkID": network.id}

@@ -22,6 +22,8 @@ from .neighbours import Neighbour, Neighbours, neighbour
 from .record import ContainerRecord, find
 from .sharing import HOST, joined
 
+HOST_GATEWAY = "host-gateway"
+
 
 def content(paths: Paths, record: ContainerRecord, known: Neighbours) -> dict[str, str]:
     """The files' wanted content."""
@@ -53,15 +55,19 @@ def _resolv_conf(record: ContainerRecord) -> str:
 
 
 def _more(paths: Paths, it: Neighbour) -> list[text.Names]:
-    """`etc_hosts`; `host-gateway` is the gateway of the first network."""
-    gateway = _gateway(paths, it) if "host-gateway" in it.more.values() else ""
-    return [(gateway if address == "host-gateway" else address, [name]) for name, address in it.more.items()]
+    """`etc_hosts`; `host-gateway` are the gateways of the first network."""
+    gateways = _gateways(paths, it) if HOST_GATEWAY in it.more.values() else []
+    return [
+        (ip, [name]) for name, address in it.more.items() for ip in (gateways if address == HOST_GATEWAY else [address])
+    ]
 
 
-def _gateway(paths: Paths, it: Neighbour) -> str:
-    for network in it.shown:
-        return attach.load(paths, network).spec.of_family(4)[0].gateway
-    return "127.0.0.1"
+def _gateways(paths: Paths, it: Neighbour) -> list[str]:
+    """One of each family."""
+    for network, ips in it.shown.items():
+        record = attach.load(paths, network)
+        return [record.subnet_of(ip).gateway for ip, _names in ips]
+    return ["127.0.0.1", "::1"]
 
 
 def write(paths: Paths, record: ContainerRecord, known: Optional[Neighbours] = None) -> None:

@@ -40,9 +40,9 @@ def neighbour(record: Union[ContainerRecord, NamedRecord]) -> Neighbour:
     """What a record says of it."""
     found = in_order(record.networks, record.spec.networks)
     aliases = {entry.name: entry.aliases for entry in record.spec.networks}
-    own: list[Names] = [(endpoint.ipv4, [hostname(record.spec), record.name]) for _network, endpoint in found]
+    own: list[Names] = [(ip, [hostname(record.spec), record.name]) for _network, place in found for ip in place.ips]
     shown: dict[str, list[Names]] = {
-        network: [(endpoint.ipv4, [record.name, *aliases.get(network, ())])] for network, endpoint in found
+        network: [(ip, [record.name, *aliases.get(network, ())]) for ip in place.ips] for network, place in found
     }
     return Neighbour(own, shown, record.spec.etc_hosts)
 

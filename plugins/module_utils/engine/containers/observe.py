@@ -25,7 +25,7 @@ from .mounts import unshared
 from .neighbours import Neighbours
 from .publishing import published
 from .record import ContainerRecord, behind, id_of, whole
-from .rewiring import routes
+from .rewiring import plug, routes
 from .sharing import joined
 
 RUNNING = "running"
@@ -67,6 +67,7 @@ class Observation:
     donors: Mapping[str, Optional[tuple[Mount, ...]]] = field(default_factory=dict)
     changed_secrets: tuple[str, ...] = ()
     lost_secrets: tuple[str, ...] = ()
+    misplaced: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def running(self) -> bool:
@@ -121,6 +122,7 @@ def observe(
     )
     if record is None:
         return around
+    around = replace(around, misplaced=_misplaced(paths, record))
     if record.spec.secrets and asked.secrets:
         changed, lost = secrets.changed(record, contents or {}), secrets.lost(paths, record, contents or {})
         around = replace(around, changed_secrets=changed, lost_secrets=lost)
@@ -200,6 +202,13 @@ def _observe_running(paths: Paths, record: ContainerRecord, seen: Observation, c
     )
 
 
+def _misplaced(paths: Paths, record: ContainerRecord) -> dict[str, str]:
+    """The networks that have changed so that the container needs other addresses, and why."""
+    known = _known(paths, record.networks)
+    found = {name: attach.misplaced(attach.load(paths, name), record.networks[name].ips) for name in known}
+    return {name: why for name, why in found.items() if why}
+
+
 def _lost_networks(paths: Paths, record: ContainerRecord) -> list[str]:
     """The networks whose interface is gone, from the host or from the container."""
     lost = []
@@ -207,8 +216,8 @@ def _lost_networks(paths: Paths, record: ContainerRecord) -> list[str]:
     for name, endpoint in record.networks.items():
         try:
             network = attach.load(paths, name)
-            plug = attach.Plug(endpoint.ipv4, endpoint.index, *preferred.get(name, ()))
-            if attach.connected(paths, network, record.id, paths.netns(record.id), plug):
+            inside = plug(endpoint, preferred.get(name))
+            if attach.connected(paths, network, record.id, paths.netns(record.id), inside):
                 continue
         except MiniError:
             pass

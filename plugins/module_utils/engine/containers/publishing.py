@@ -43,8 +43,8 @@ def assigned(ports: tuple[PublishedPort, ...], chosen: Mapping[str, int]) -> tup
 
 def published(record: ContainerRecord) -> list[tuple[PublishedPort, str]]:
     """Each published port with the address it leads to: that in the first network."""
-    first = [endpoint.ipv4 for _network, endpoint in record.endpoints()[:1]]
-    return [(port, ip) for port in of(record) for ip in first]
+    first = next((place.ipv4 for _network, place in record.endpoints() if place.ipv4), "")
+    return [(port, first) for port in of(record) if first]
 
 
 def of(record: ContainerRecord) -> tuple[PublishedPort, ...]:

@@ -28,6 +28,15 @@ class Endpoint:
     index: int = 0
     ipv6: str = ""
 
+    @property
+    def ips(self) -> tuple[str, ...]:
+        """The addresses there are."""
+        return tuple(ip for ip in (self.ipv4, self.ipv6) if ip)
+
+    def fits(self, wanted: Attachment) -> bool:
+        """Whether it has the addresses that the task names."""
+        return wanted.ipv4_address in ("", self.ipv4) and wanted.ipv6_address in ("", self.ipv6)
+
 
 @dataclass(frozen=True)
 class ContainerRecord:

@@ -7,38 +7,55 @@ that a change cut short in its middle is finished by the next run.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple, Optional
 
 from ...core.plan import Step
 from ...core.specs import Attachment, ContainerSpec
-from .record import ContainerRecord
+from ..networks.attach import Plug
+from .record import ContainerRecord, Endpoint
 
 
 class Route(NamedTuple):
-    """How a network's default route is preferred, the lower metric wins (ip-route(8)), and what its interface is."""
+    """How a network's default routes are preferred, the lower metric wins (ip-route(8)), and what its interface is."""
 
     metric: int
     mac_address: str
     interface: str = ""
+    sysctls: Mapping[str, str] = MappingProxyType({})
 
 
 def routes(networks: Sequence[Attachment]) -> dict[str, Route]:
     """By `gw_priority`, the highest first, and where that is equal in the task's order."""
     ranked = sorted(networks, key=lambda entry: -entry.gw_priority)
-    return {entry.name: Route(metric, entry.mac_address, entry.interface) for metric, entry in enumerate(ranked)}
+    return {
+        entry.name: Route(metric, entry.mac_address, entry.interface, entry.sysctls)
+        for metric, entry in enumerate(ranked)
+    }
 
 
-def changed(record: ContainerRecord, wanted: ContainerSpec) -> dict[str, str]:
-    """The networks whose cable cannot stay as it is, and why; those that are left among them."""
+def plug(endpoint: Endpoint, route: Optional[Route]) -> Plug:
+    """How the place in a network looks inside; without a route, of a network that is not asked for any more."""
+    return Plug(endpoint.ips, endpoint.index, *(route or ()))
+
+
+def changed(record: ContainerRecord, wanted: ContainerSpec, misplaced: Mapping[str, str]) -> dict[str, str]:
+    """The networks whose cable cannot stay as it is, and why; those that are left among them.
+
+    `misplaced` are those in which its addresses are not right any more, because the network has changed.
+    """
     before, after = routes(record.spec.networks), routes(wanted.networks)
     found = {name: "no longer asked for" for name in record.networks if name not in after}
     for entry in wanted.networks:
         endpoint = record.networks.get(entry.name)
         if endpoint is None:
             found[entry.name] = "asked for now"
-        elif entry.ipv4_address not in ("", endpoint.ipv4):
-            found[entry.name] = f"{endpoint.ipv4} → {entry.ipv4_address}"
+        elif not endpoint.fits(entry):
+            asked = [ip for ip in (entry.ipv4_address, entry.ipv6_address) if ip]
+            found[entry.name] = f"{', '.join(endpoint.ips)} → {', '.join(asked)}"
+        elif entry.name in misplaced:
+            found[entry.name] = misplaced[entry.name]
         elif before.get(entry.name) != after[entry.name]:
             found[entry.name] = _other_route(before.get(entry.name), after[entry.name])
     return found
@@ -49,18 +66,20 @@ def _other_route(before: Optional[Route], after: Route) -> str:
         return f"mac_address: {before.mac_address or 'its own'} → {after.mac_address or 'its own'}"
     if before and before.interface != after.interface:
         return f"interface: {before.interface or 'eth'} → {after.interface or 'eth'}"
+    if before and before.sysctls != after.sysctls:
+        return "its sysctls change"
     return "its default route gets another rank"
 
 
-def steps(record: ContainerRecord, wanted: ContainerSpec, *, running: bool) -> list[Step]:
+def steps(record: ContainerRecord, wanted: ContainerSpec, misplaced: Mapping[str, str], *, running: bool) -> list[Step]:
     """New addresses first: when one cannot be had, nothing has been touched yet."""
-    reasons = changed(record, wanted)
+    reasons = changed(record, wanted, misplaced)
     kept = {entry.name: entry for entry in wanted.networks}
     name = wanted.name
     found = []
     for network, reason in reasons.items():
         endpoint = record.networks.get(network)
-        if network in kept and (endpoint is None or kept[network].ipv4_address not in ("", endpoint.ipv4)):
+        if network in kept and (endpoint is None or network in misplaced or not endpoint.fits(kept[network])):
             detail: dict[str, Any] = {"spec": wanted, "before": endpoint}
             found.append(Step("lease-address", network, f"for {name}: {reason}", detail=detail))
     for network, reason in reasons.items():

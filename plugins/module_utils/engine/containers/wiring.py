@@ -14,12 +14,13 @@ from typing import Callable, Optional
 
 from ...core.paths import Paths
 from ...core.plan import Action, Step
-from ...core.specs import ContainerSpec, PublishedPort
+from ...core.specs import Attachment, ContainerSpec, PublishedPort
 from ...linux.cgroups.detect import open_cgroup
 from ..networks import attach
+from ..networks.record import NetworkRecord
 from . import bundle, hosts, ports, publishing
 from .record import ContainerRecord, Endpoint, behind, whole
-from .rewiring import routes
+from .rewiring import plug, routes
 
 
 class Wiring:
@@ -51,22 +52,23 @@ class Wiring:
     def lease(self, step: Step) -> None:
         """An address that stays the container's until it leaves the network, and the number of its interface."""
         record, name = self.record(), step.target
-        (wanted,) = (entry.ipv4_address for entry in self._wanted(step).networks if entry.name == name)
+        (asked,) = (entry for entry in self._wanted(step).networks if entry.name == name)
         network = attach.load(self.paths, name)
-        address = attach.lease(self.paths, network, record.id, self._inherited(record, name, wanted))
+        leased = attach.lease(self.paths, network, record.id, *self._inherited(record, network, asked))
         taken = {endpoint.index for endpoint in record.networks.values()}
         free = next(index for index in range(len(taken) + 1) if index not in taken)
         index = record.networks[name].index if name in record.networks else free
-        self._place(record, name, Endpoint(address, index))
+        self._place(record, name, Endpoint(leased.ipv4, index, leased.ipv6))
 
-    def _inherited(self, record: ContainerRecord, network: str, wanted: str) -> str:
-        """A container that replaces another one has its addresses, unless the task says otherwise."""
+    def _inherited(self, record: ContainerRecord, network: NetworkRecord, asked: Attachment) -> tuple[str, ...]:
+        """A container that replaces another one has its addresses, unless the task or the network says otherwise."""
+        wanted = (asked.ipv4_address, asked.ipv6_address)
         old = whole(self.paths, behind(self.paths.name_aside(record.name)))
-        kept = old.networks.get(network) if old else None
-        if old is None or kept is None or wanted not in ("", kept.ipv4):
+        kept = old.networks.get(network.name) if old else None
+        if old is None or kept is None or not kept.fits(asked) or attach.misplaced(network, kept.ips):
             return wanted
-        attach.release(self.paths, network, old.id)
-        return kept.ipv4
+        attach.release(self.paths, network.name, old.id)
+        return kept.ips
 
     def _place(self, record: ContainerRecord, network: str, endpoint: Optional[Endpoint]) -> None:
         """Note the place in the network, or that there is none."""
@@ -83,7 +85,7 @@ class Wiring:
             return
         record, before = self.record(), step.detail["before"]
         if before is not None:
-            attach.lease(self.paths, attach.load(self.paths, step.target), record.id, before.ipv4)
+            attach.lease(self.paths, attach.load(self.paths, step.target), record.id, *before.ips)
         self._place(record, step.target, before)
 
     def connect(self, step: Step) -> None:
@@ -93,9 +95,9 @@ class Wiring:
     def _lay(self, name: str, spec: ContainerSpec) -> None:
         record = self.record()
         endpoint = record.networks[name]
-        plug = attach.Plug(endpoint.ipv4, endpoint.index, *routes(spec.networks).get(name, ()))
+        inside = plug(endpoint, routes(spec.networks).get(name))
         netns = self.paths.netns(record.id)
-        attach.connect(self.paths, attach.load(self.paths, name), record.id, netns, plug)
+        attach.connect(self.paths, attach.load(self.paths, name), record.id, netns, inside)
 
     def unconnect(self, step: Step) -> None:
         """The cable that was laid is taken away; those of a start go with their namespace."""

@@ -24,9 +24,10 @@ from ...network.firewall.iptables import Iptables
 from ...network.firewall.rules import Rule
 from ..records import save, set_aside
 from .host import allow_forwarding, give_back_forwarding
+from .leases import sort_leases
 from .observe import Observation
 from .plan import rules_of
-from .record import NetworkRecord
+from .record import NetworkRecord, load
 
 
 def actions(paths: Paths) -> dict[str, Action]:
@@ -39,7 +40,7 @@ def actions(paths: Paths) -> dict[str, Action]:
         "set-record-aside": Action(bound(_set_record_aside)),
         "write-network": Action(bound(_write_record), bound(_restore_record)),
         "disconnect-container": Action(bound(_disconnect)),
-        "drop-leases": Action(bound(_drop_leases)),
+        "sort-leases": Action(bound(_sort_leases)),
         "install-rules": Action(bound(_install_rules), bound(_restore_rules)),
         "create-bridge": Action(bound(_create_bridge), bound(_delete_new_bridge)),
         "configure-bridge": Action(bound(_create_bridge)),
@@ -102,8 +103,8 @@ def _disconnect(paths: Paths, step: Step) -> None:
     veth.detach(veth.host_name(step.detail["container_id"], _seen(step).name))
 
 
-def _drop_leases(paths: Paths, step: Step) -> None:
-    remove_tree(paths.leases(_seen(step).name))
+def _sort_leases(paths: Paths, step: Step) -> None:
+    sort_leases(paths, load(paths, _seen(step).name))
 
 
 # Rules
@@ -154,7 +155,7 @@ def _set_gateway(paths: Paths, step: Step) -> None:
 
 
 def _allow_forwarding(paths: Paths, step: Step) -> None:
-    allow_forwarding(paths)
+    allow_forwarding(paths, step.detail["family"])
 
 
 def _forbid_forwarding(paths: Paths, step: Step) -> None:

@@ -9,21 +9,22 @@ wrong with the container's networks themselves.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Optional
 
 from ...core.paths import Paths
 from ...core.plan import Plan
 from ...network import netns, veth
 from ...network.firewall.changes import Present
-from .leases import holders, lease, members, release
+from .leases import Leased, holders, lease, members, release
 from .observe import observe_kernel
 from .plan import plan_repair
 from .published import publish, published, rules_present, unpublish
 from .record import NetworkRecord, load
 
 __all__ = [
+    "Leased",
     "Plug",
     "Present",
     "connect",
@@ -35,6 +36,7 @@ __all__ = [
     "lease",
     "load",
     "members",
+    "misplaced",
     "netns_exists",
     "publish",
     "published",
@@ -50,16 +52,22 @@ netns_exists = netns.exists
 
 @dataclass(frozen=True)
 class Plug:
-    """A container's place in a network: its address, the interface's number, the metric of its default route.
+    """A container's place in a network: its addresses, the interface's number, the metric of its default routes.
 
-    `mac` empty: made from the address; `interface` empty: named by the number.
+    `mac` empty: made from the first address; `interface` empty: named by the number. `sysctls` are settings of the
+    interface by their path below /proc/sys/net.
     """
 
-    ip: str
+    ips: tuple[str, ...]
     index: int
     metric: int = 0
     mac: str = ""
     interface: str = ""
+    sysctls: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        return self.interface or f"eth{self.index}"
 
 
 def create_netns(path: str) -> None:
@@ -93,17 +101,31 @@ def disconnect(paths: Paths, network: str, container_id: str) -> None:
     veth.detach(veth.host_name(container_id, network))
 
 
+def misplaced(record: NetworkRecord, ips: Iterable[str]) -> str:
+    """Why these addresses are not all that the network gives to a container; empty when they are."""
+    versions = {entry.version for entry in record.spec.ipam_config}
+    for ip in ips:
+        entry = record.place_of(ip)
+        if entry is None or ip in (entry.gateway, *entry.aux_addresses.values()):
+            return f"{ip} is no address for it there any more"
+        versions.discard(entry.version)
+    return f"the network has IPv{versions.pop()} now" if versions else ""
+
+
 def _cable(record: NetworkRecord, container_id: str, plug: Plug) -> veth.Cable:
-    """Every network but an internal one gives a default route."""
-    spec, entry = record.spec, record.spec.of_family(4)[0]
+    """Every network but an internal one gives default routes."""
+    spec = record.spec
+    own = [record.subnet_of(ip) for ip in plug.ips]
+    families = {entry.version for entry in own}
     return veth.Cable(
         host=veth.host_name(container_id, record.name),
-        inside=plug.interface or f"eth{plug.index}",
+        inside=plug.name,
         bridge=record.bridge,
-        ip=plug.ip,
-        subnet=entry.subnet,
-        gateway="" if spec.internal else entry.gateway,
+        addresses=tuple(record.with_prefix(ip) for ip in plug.ips),
+        gateways=() if spec.internal else tuple(entry.gateway for entry in own),
+        neighbours=tuple(entry.subnet for entry in spec.ipam_config if entry.version in families and entry not in own),
         metric=plug.metric,
         mtu=spec.mtu,
         mac=plug.mac,
+        sysctls=plug.sysctls,
     )

@@ -45,14 +45,20 @@ def endpoint_id(container_id: str, network: str) -> str:
 
 
 def _containers(paths: Paths, record: NetworkRecord) -> dict[str, Any]:
-    prefix = record.spec.subnet4.partition("/")[2]
-    return {
-        container_id: {
-            "Name": (peek(paths, container_id) or {}).get("name", ""),
+    found = {}
+    for container_id, ips in addresses(paths, record.name).items():
+        known = peek(paths, container_id) or {}
+        found[container_id] = {
+            "Name": known.get("name", ""),
             "EndpointID": endpoint_id(container_id, record.name),
-            "MacAddress": mac_of(ip).hex(":"),
-            "IPv4Address": f"{ip}/{prefix}",
-            "IPv6Address": "",
+            "MacAddress": _mac(known, record.name) or mac_of(ips[0]).hex(":"),
+            "IPv4Address": next((record.with_prefix(ip) for ip in ips if ":" not in ip), ""),
+            "IPv6Address": next((record.with_prefix(ip) for ip in ips if ":" in ip), ""),
         }
-        for ip, container_id in sorted(addresses(paths, record.name).items())
-    }
+    return found
+
+
+def _mac(container: dict[str, Any], network: str) -> str:
+    """The hardware address that a container's task asks for."""
+    entries = (container.get("spec") or {}).get("networks") or ()
+    return next((entry.get("mac_address", "") for entry in entries if entry.get("name") == network), "")

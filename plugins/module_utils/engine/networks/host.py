@@ -1,47 +1,93 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What networks change on the host as a whole: IPv4 forwarding, and what it was before."""
+"""What networks change on the host as a whole: forwarding, and what it was before.
+
+A router does not listen to other routers: with IPv6 forwarding on, the kernel ignores their advertisements, and the
+host's own default route would run out (Documentation/networking/ip-sysctl.rst, accept_ra). Interfaces that have one by
+that way are therefore told to listen nevertheless.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import os
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
 from ...core.errors import CorruptRecord
 from ...core.paths import Paths
 from ...linux.files import read_text, write_kernel
+from ...network import rtnl
+from ...network.rtnl import Rtnl
 from ..records import load, save
 
-IP_FORWARD = "/proc/sys/net/ipv4/ip_forward"
+FORWARDING = {4: "/proc/sys/net/ipv4/ip_forward", 6: "/proc/sys/net/ipv6/conf/all/forwarding"}
+MACHINE_ID = "/etc/machine-id"
+ACCEPT_RA = "/proc/sys/net/ipv6/conf/{}/accept_ra"
+LISTEN, LISTEN_AS_ROUTER = "1", "2"
 
 
 @dataclass(frozen=True)
 class HostChanges:
-    """The values before the first network came."""
+    """The values before the first network came; `accept_ra` are the interfaces that were told to go on listening."""
 
     ip_forward: str = "1"
+    ip6_forward: str = "1"
+    accept_ra: tuple[str, ...] = ()
 
 
-def forwarding() -> bool:
-    """Whether the host forwards IPv4 packets."""
-    return read_text(IP_FORWARD) == "1"
+def has_ipv6() -> bool:
+    """Whether the kernel has IPv6 (without it, or with ipv6.disable=1, there are no settings of interfaces)."""
+    return os.path.exists(FORWARDING[6])
 
 
-def allow_forwarding(paths: Paths) -> None:
+def identity() -> str:
+    """What tells this host from others (machine-id(5)); its name, where it has no such id."""
+    return read_text(MACHINE_ID, "") or os.uname().nodename
+
+
+def forwarding() -> frozenset[int]:
+    """The families, 4 and 6, of which the host forwards packets."""
+    return frozenset(family for family, path in FORWARDING.items() if read_text(path, "0") == "1")
+
+
+def allow_forwarding(paths: Paths, family: int) -> None:
     """Turn forwarding on; what it was is remembered first, and once."""
-    if _remembered(paths) is None:
-        save(HostChanges(ip_forward=read_text(IP_FORWARD)), paths.host_changes)
-    if not forwarding():
-        write_kernel(IP_FORWARD, "1")
+    if family in forwarding():
+        return
+    before = _remembered(paths) or HostChanges()
+    if family == 4:
+        save(replace(before, ip_forward="0"), paths.host_changes)
+    else:
+        listeners = tuple(sorted({*_listeners(), *before.accept_ra}))
+        save(replace(before, ip6_forward="0", accept_ra=listeners), paths.host_changes)
+        _accept_ra(listeners, LISTEN_AS_ROUTER)
+    write_kernel(FORWARDING[family], "1")
 
 
 def give_back_forwarding(paths: Paths, *, alone: bool) -> None:
     """Put back what was there, unless networks of another state root still need it (`alone` is false then)."""
     before = _remembered(paths)
-    if before is not None and before.ip_forward != "1" and alone and forwarding():
-        write_kernel(IP_FORWARD, before.ip_forward)
+    if before is not None and alone:
+        for family, value in ((4, before.ip_forward), (6, before.ip6_forward)):
+            if value != "1" and family in forwarding():
+                write_kernel(FORWARDING[family], value)
+        _accept_ra(before.accept_ra, LISTEN)
     with contextlib.suppress(FileNotFoundError):
         os.unlink(paths.host_changes)
+
+
+def _listeners() -> set[str]:
+    """The interfaces over which routers have told the host of routes."""
+    with Rtnl() as host:
+        names = {link.index: link.name for link in rtnl.links(host)}
+        learned = {names.get(route.index, "") for route in rtnl.routes(host) if route.advertised}
+    return {name for name in learned if name and read_text(ACCEPT_RA.format(name), "") == LISTEN}
+
+
+def _accept_ra(names: Iterable[str], value: str) -> None:
+    for name in names:
+        with contextlib.suppress(FileNotFoundError):  # the interface is gone
+            write_kernel(ACCEPT_RA.format(name), value)
 
 
 def _remembered(paths: Paths) -> HostChanges | None:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import NamedTuple
 
 from ...core.paths import Paths
 from ...linux.files import locked
@@ -12,22 +13,36 @@ from ..records import peek
 from .record import NetworkRecord, load
 
 
-def lease(paths: Paths, record: NetworkRecord, container_id: str, wanted_ip: str = "") -> str:
-    """An address in the network, the container's until `release`. Asked again, the same is given."""
+class Leased(NamedTuple):
+    """A container's addresses in a network; empty where that does not have the family."""
+
+    ipv4: str
+    ipv6: str
+
+
+def lease(paths: Paths, record: NetworkRecord, container_id: str, *wanted: str) -> Leased:
+    """Addresses in the network, the container's until `release`. Asked again, the same are given."""
     with locked(paths.lock("network", record.name), f"the network {record.name}"):
-        load(paths, record.name)
-        return ipam.take(pool_of(paths, record), container_id, wanted_ip, _alive(paths, record.name))
+        pool = pool_of(paths, load(paths, record.name))
+        taken = ipam.take(pool, container_id, wanted, _alive(paths, record.name))
+    return Leased(*(next((ip for ip in taken if (":" in ip) == ipv6), "") for ipv6 in (False, True)))
 
 
 def release(paths: Paths, network: str, container_id: str) -> None:
-    """Give the container's address back; a network that is gone has none."""
+    """Give the container's addresses back; a network that is gone has none."""
     with locked(paths.lock("network", network), f"the network {network}"):
-        ipam.give_back(ipam.Pool(network, "", "", paths.leases(network), ""), container_id)
+        ipam.give_back(ipam.Pool(network, (), paths.leases(network), paths.free_maps(network)), container_id)
+
+
+def sort_leases(paths: Paths, record: NetworkRecord) -> None:
+    """The subnets have changed: addresses that the network does not have any more are free. The caller holds the
+    network's lock."""
+    ipam.sort(pool_of(paths, record))
 
 
 def members(paths: Paths, network: str) -> list[str]:
     """The ids of the containers that have an address here."""
-    return sorted(set(addresses(paths, network).values()))
+    return sorted(addresses(paths, network))
 
 
 def holders(paths: Paths, network: str) -> list[str]:
@@ -35,19 +50,21 @@ def holders(paths: Paths, network: str) -> list[str]:
     return ipam.holders(paths.leases(network))
 
 
-def addresses(paths: Paths, network: str) -> dict[str, str]:
-    """The addresses in use and the containers that have them; orphans left out."""
+def addresses(paths: Paths, network: str) -> dict[str, list[str]]:
+    """The containers and their addresses, IPv4 first; orphans left out."""
     alive = _alive(paths, network)
-    return {ip: owner for ip, owner in ipam.leases(paths.leases(network)).items() if alive(owner, ip)}
+    found: dict[str, list[str]] = {}
+    for ip, owner in sorted(ipam.leases(paths.leases(network)).items(), key=lambda item: (":" in item[0], item)):
+        if alive(owner, ip):
+            found.setdefault(owner, []).append(ip)
+    return found
 
 
 def pool_of(paths: Paths, record: NetworkRecord) -> ipam.Pool:
     """The network's addresses, and where their leases are."""
-    entry, name = record.spec.of_family(4)[0], record.name
-    reserved = tuple(entry.aux_addresses.values())
-    cursor = paths.lease_cursor(name)
+    name = record.name
     return ipam.Pool(
-        name, entry.subnet, entry.gateway, paths.leases(name), cursor, reserved, title=partial(title, paths)
+        name, record.spec.ipam_config, paths.leases(name), paths.free_maps(name), title=partial(title, paths)
     )
 
 
@@ -59,12 +76,13 @@ def title(paths: Paths, container_id: str) -> str:
 
 def _alive(paths: Paths, network: str) -> ipam.Alive:
     def check(container_id: str, ip: str) -> bool:
-        """Its record names the address; or no address here yet, since the lease comes first; or cannot be read."""
+        """Its record names the address; or none of that family yet, since the lease comes first; or cannot be read."""
         record = peek(paths, container_id)
         if record is None:
             return False
         networks = record.get("networks")
         endpoint = networks.get(network) if isinstance(networks, dict) else None
-        return not isinstance(endpoint, dict) or endpoint.get("ipv4") == ip
+        recorded = endpoint.get("ipv6" if ":" in ip else "ipv4") if isinstance(endpoint, dict) else None
+        return not recorded or recorded == ip
 
     return check

@@ -4,9 +4,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Optional
+from functools import partial
+from typing import Callable, Optional
 
 from ...core.errors import CorruptRecord
 from ...core.paths import Paths
@@ -15,22 +16,23 @@ from ...linux.files import read_text
 from ...network import bridge, pools, rtnl
 from ...network.bridge import BridgeState
 from ...network.firewall.changes import Present
+from ...network.ipam import short
 from ...network.rtnl import Rtnl
-from .host import forwarding
+from .host import forwarding, has_ipv6, identity
 from .leases import addresses, title
 from .published import rules_present
 from .record import NetworkRecord, bridge_alias, bridge_name, every, find
 
 RESOLV_CONF = "/etc/resolv.conf"
-SHOWN = 10  # a network may have a thousand members
 
 
 @dataclass(frozen=True)
 class Observation:
     """One network as it is.
 
-    `members` are containers and their addresses, `titles` the names of the first few. `taken` are the subnets that a
-    new one must not overlap, each with the words that name it. `last` says that there is no other network.
+    `members` are containers and their addresses, `title` tells their names. `taken` are the subnets that a
+    new one must not overlap, each with the words that name it. `forwarding` are the families that the host forwards,
+    `ipv6` says whether it has that, `identity` tells it from other hosts. `last` says that there is no other network.
     """
 
     name: str
@@ -41,9 +43,11 @@ class Observation:
     directory: bool = False
     bridge: Optional[BridgeState] = None
     rules: Present = field(default_factory=Present)
-    forwarding: bool = False
-    members: Mapping[str, str] = field(default_factory=dict)
-    titles: Mapping[str, str] = field(default_factory=dict)
+    forwarding: frozenset[int] = frozenset()
+    ipv6: bool = True
+    identity: str = ""
+    members: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    title: Callable[[str], str] = short
     taken: Mapping[str, str] = field(default_factory=dict)
     nameservers: tuple[str, ...] = ()
     last: bool = False
@@ -59,10 +63,10 @@ def observe(
     except CorruptRecord:
         record, corrupt = None, True
     interface = record.bridge if record else bridge_name(paths, name)
-    members = {owner: ip for ip, owner in addresses(paths, name).items()}
+    members = addresses(paths, name)
     others = [other for other in every(paths) if other.name != name]
     with Rtnl() as host:
-        state = bridge.observe(host, interface, ipv6=bool(record and record.spec.enable_ipv6))
+        state = bridge.observe(host, interface)
         taken = _taken(host, interface, others) if record is None or _more(wanted, record.spec) else {}
     return Observation(
         name=name,
@@ -74,8 +78,10 @@ def observe(
         bridge=state,
         rules=rules_present() if present is None else present,
         forwarding=forwarding(),
+        ipv6=has_ipv6(),
+        identity=identity(),
         members=members,
-        titles={owner: title(paths, owner) for owner in sorted(members)[:SHOWN]},
+        title=partial(title, paths),
         taken=taken,
         nameservers=tuple(pools.nameservers(read_text(RESOLV_CONF, ""))),
         last=not others,
@@ -85,7 +91,7 @@ def observe(
 def observe_kernel(paths: Paths, record: NetworkRecord, present: Optional[Present] = None) -> Observation:
     """Only what a repair needs: the cost does not grow with the containers in the network."""
     with Rtnl() as host:
-        state = bridge.observe(host, record.bridge, ipv6=record.spec.enable_ipv6)
+        state = bridge.observe(host, record.bridge)
     return Observation(
         name=record.name,
         bridge_name=record.bridge,
@@ -95,12 +101,16 @@ def observe_kernel(paths: Paths, record: NetworkRecord, present: Optional[Presen
         bridge=state,
         rules=rules_present() if present is None else present,
         forwarding=forwarding(),
+        ipv6=has_ipv6(),
     )
 
 
 def _more(wanted: Optional[NetworkSpec], before: NetworkSpec) -> bool:
-    """Whether the task asks for a subnet that the network does not have."""
-    return wanted is not None and not set(wanted.subnets) <= set(before.subnets)
+    """Whether the task asks for a subnet that the network does not have, or for a family, which takes one."""
+    if wanted is None:
+        return False
+    families = (wanted.enable_ipv4 and not before.enable_ipv4) or (wanted.enable_ipv6 and not before.enable_ipv6)
+    return families or not set(wanted.subnets) <= set(before.subnets)
 
 
 def _taken(host: Rtnl, own: str, others: list[NetworkRecord]) -> dict[str, str]:

@@ -8,7 +8,7 @@ import ipaddress
 from collections.abc import Collection, Iterator
 from typing import Any, Optional
 
-from ...core.errors import Conflict
+from ...core.errors import BadInput, Conflict, HostLacks
 from ...core.plan import Impact, Plan, Step
 from ...core.specs import NetworkSpec, Subnet
 from ...network import bridge, pools
@@ -18,7 +18,8 @@ from ...network.firewall.rules import HOST, Rule, of_network
 from .observe import Observation
 from .record import NetworkRecord
 
-KEPT = ("internal", "mtu", "labels")
+SHOWN = 10  # a network may have a thousand members
+KEPT = ("internal", "mtu", "labels", "enable_ipv4", "enable_ipv6", "isolate", "driver_options")
 """Fields that an existing network keeps when the task does not mention them."""
 
 
@@ -26,35 +27,37 @@ def plan_present(wanted: NetworkSpec, given: Collection[str], seen: Observation,
     """The network exists and is as asked. `given` are the options that the task mentions."""
     spec = resolve(wanted, given, seen)
     _check_bridge(spec, seen)
+    _check_host(spec, seen)
     before = seen.record.spec if seen.record else None
-    moved = before is not None and before.ipam_config != spec.ipam_config
+    hit = _hit(spec, seen)
     for subnet in spec.subnets:
         if before is None or subnet not in before.subnets:
             pools.check_overlap(subnet, seen.taken)
-    if moved and seen.members and not force:
-        raise _in_use(seen, "change the addresses of", "give force: true to disconnect them first")
-    return Plan.of([*_record_steps(spec, seen, moved), *_kernel_steps(spec, seen)])
+    if hit and not force:
+        raise _in_use(seen, hit, "take their addresses from", "give force: true to give them others")
+    return Plan.of([*_record_steps(spec, seen, hit), *_kernel_steps(spec, seen)])
 
 
 def plan_repair(record: NetworkRecord, seen: Observation) -> Plan:
     """The network is as its record says."""
     _check_bridge(record.spec, seen)
+    _check_host(record.spec, seen)
     return Plan.of(_kernel_steps(record.spec, seen))
 
 
 def plan_absent(seen: Observation, *, force: bool = False) -> Plan:
     """Nothing is left of the network. The record goes last: whatever is interrupted, the next run knows what to do."""
     if seen.members and not force:
-        raise _in_use(seen, "remove", "remove them first, or give force: true to disconnect them")
+        raise _in_use(seen, seen.members, "remove", "remove them first, or give force: true to disconnect them")
     ours = seen.bridge is not None and seen.bridge.kind == "bridge" and seen.bridge.alias in ("", seen.alias)
     known = seen.directory or (ours and seen.bridge is not None and bool(seen.bridge.alias))
-    steps = _disconnect_steps(seen) if known else []
+    steps = _disconnect_steps(seen, seen.members) if known else []
     if seen.bridge_name in seen.rules.owners():
         steps.append(_step("remove-rules", seen.bridge_name, seen))
     if ours and known:
         steps.append(_step("delete-bridge", seen.bridge_name, seen))
     if seen.last and seen.directory:
-        steps.append(_step("give-back-forwarding", "ip_forward", seen))
+        steps.append(_step("give-back-forwarding", "ipv4, ipv6", seen))
     if seen.directory:
         steps.append(_step("remove-network", seen.name, seen))
     return Plan.of(steps)
@@ -65,6 +68,8 @@ def resolve(wanted: NetworkSpec, given: Collection[str], seen: Observation) -> N
     before = seen.record.spec if seen.record else wanted
     spec = dataclasses.replace(wanted, **{name: getattr(before, name) for name in KEPT if name not in given})
     versions = [version for version, enabled in ((4, spec.enable_ipv4), (6, spec.enable_ipv6)) if enabled]
+    if not versions:
+        raise BadInput(f"the network {spec.name} would have no addresses", hint="give it enable_ipv4 or enable_ipv6")
     return dataclasses.replace(
         spec, ipam_config=tuple(entry for version in versions for entry in _subnets(spec, version, seen))
     )
@@ -73,7 +78,7 @@ def resolve(wanted: NetworkSpec, given: Collection[str], seen: Observation) -> N
 def _subnets(spec: NetworkSpec, version: int, seen: Observation) -> Iterator[Subnet]:
     """Those of one family that the task gives; else those that are there; else a free one."""
     before = seen.record.spec.of_family(version) if seen.record else _recovered(version, seen)
-    chosen = spec.of_family(version) or before or (Subnet(_choose(seen)),)
+    chosen = spec.of_family(version) or before or (Subnet(_choose(version, seen)),)
     gateways = {entry.subnet: entry.gateway for entry in before}
     for entry in chosen:
         gateway = entry.gateway or gateways.get(entry.subnet, "")
@@ -89,29 +94,35 @@ def _recovered(version: int, seen: Observation) -> tuple[Subnet, ...]:
     return tuple(Subnet(str(own.network), gateway=str(own.ip)) for own in gateways if own.version == version)
 
 
-def _choose(seen: Observation) -> str:
-    return pools.choose({*seen.taken, *seen.nameservers})
+def _choose(version: int, seen: Observation) -> str:
+    hidden = {*seen.taken, *seen.nameservers}
+    return pools.choose(hidden) if version == 4 else pools.choose6(hidden, seen.identity, seen.name)
 
 
-def _record_steps(spec: NetworkSpec, seen: Observation, moved: bool) -> Iterator[Step]:
+def _hit(spec: NetworkSpec, seen: Observation) -> list[str]:
+    """The containers that have an address which the network will not have for them."""
+    nets = [ipaddress.ip_network(subnet) for subnet in spec.subnets]
+    reserved = {ip for entry in spec.ipam_config for ip in (entry.gateway, *entry.aux_addresses.values())}
+
+    def fits(ip: str) -> bool:
+        return ip not in reserved and any(ipaddress.ip_address(ip) in net for net in nets)
+
+    return [owner for owner, ips in seen.members.items() if not all(map(fits, ips))]
+
+
+def _record_steps(spec: NetworkSpec, seen: Observation, hit: Collection[str]) -> Iterator[Step]:
     before = seen.record.spec if seen.record else None
     if seen.corrupt:
         yield _step("set-record-aside", spec.name, seen, "it cannot be read")
     if before is None:
         yield _step("write-network", spec.name, seen, f"subnet {', '.join(spec.subnets)}", spec=spec)
         return
-    if moved:
-        yield from _disconnect_steps(seen)
-        yield _step(
-            "drop-leases",
-            spec.name,
-            seen,
-            f"subnet {', '.join(before.subnets)} → {', '.join(spec.subnets)}",
-            impact=Impact.RECREATE,
-        )
+    impact = Impact.RECREATE if hit else Impact.LIVE
+    yield from _disconnect_steps(seen, hit)
     if before != spec:
-        impact = Impact.RECREATE if moved else Impact.LIVE
         yield _step("write-network", spec.name, seen, _difference(before, spec), impact, spec=spec)
+    if before.ipam_config != spec.ipam_config:
+        yield _step("sort-leases", spec.name, seen, "of the subnets that there are now", impact)
 
 
 def _kernel_steps(spec: NetworkSpec, seen: Observation) -> Iterator[Step]:
@@ -123,12 +134,12 @@ def _kernel_steps(spec: NetworkSpec, seen: Observation) -> Iterator[Step]:
         yield _step("install-rules", wanted.name, seen, _why(wanted.name, seen), rules=rules)
     if state is None or state.alias != wanted.alias or (wanted.mtu and state.mtu != wanted.mtu):
         yield _step("create-bridge" if state is None else "configure-bridge", wanted.name, seen, bridge=wanted)
-    if state is None or not state.sysctls:
+    if state is None or not bridge.sysctls_are_right(state, wanted):
         yield _step("set-bridge-sysctls", wanted.name, seen, bridge=wanted)
     if state is None or not bridge.addresses_are_right(state, wanted):
         yield _step("set-gateway", wanted.name, seen, ", ".join(wanted.addresses), bridge=wanted)
-    if not seen.forwarding:
-        yield _step("allow-forwarding", "ip_forward", seen, "0 → 1")
+    for family in sorted({entry.version for entry in spec.ipam_config} - seen.forwarding):
+        yield _step("allow-forwarding", f"ipv{family}", seen, "0 → 1", family=family)
 
 
 def _bridge(spec: NetworkSpec, seen: Observation) -> Bridge:
@@ -141,14 +152,22 @@ def _check_bridge(spec: NetworkSpec, seen: Observation) -> None:
         bridge.check_ours(seen.bridge, _bridge(spec, seen))
 
 
+def _check_host(spec: NetworkSpec, seen: Observation) -> None:
+    if spec.enable_ipv6 and not seen.ipv6:
+        raise HostLacks(
+            f"the network {spec.name} is to have IPv6, and this host's kernel has none",
+            hint="boot it without ipv6.disable=1, or leave enable_ipv6 out",
+        )
+
+
 def _why(owner: str, seen: Observation) -> str:
     return "they differ from what the network needs" if owner in seen.rules.owners() else ""
 
 
-def _disconnect_steps(seen: Observation) -> list[Step]:
+def _disconnect_steps(seen: Observation, members: Collection[str]) -> list[Step]:
     return [
-        _step("disconnect-container", container_id[:12], seen, f"it has {ip}", container_id=container_id)
-        for container_id, ip in sorted(seen.members.items())
+        _step("disconnect-container", owner[:12], seen, f"it has {', '.join(seen.members[owner])}", container_id=owner)
+        for owner in sorted(members)
     ]
 
 
@@ -176,9 +195,9 @@ def _step(
     return Step(name, target, reason, impact, {"seen": seen, **detail})
 
 
-def _in_use(seen: Observation, verb: str, way_out: str) -> Conflict:
-    names = sorted(seen.titles.values())
-    more = len(seen.members) - len(names)
+def _in_use(seen: Observation, members: Collection[str], verb: str, way_out: str) -> Conflict:
+    names = sorted(map(seen.title, sorted(members)[:SHOWN]))
+    more = len(members) - len(names)
     listed = ", ".join([*names, *([f"{more} more"] if more else [])])
     return Conflict(f"cannot {verb} the network {seen.name}: containers are attached ({listed})", hint=way_out)
 

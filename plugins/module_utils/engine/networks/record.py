@@ -3,21 +3,22 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Optional
 
-from ...core.errors import CorruptRecord, NotFound
+from ...core.errors import Conflict, CorruptRecord, NotFound
 from ...core.names import check_name, interface_name
 from ...core.paths import DEFAULT_STATE_ROOT, Paths
-from ...core.specs import NetworkSpec
+from ...core.specs import NetworkSpec, Subnet
 from ..records import load as load_record
 from ..records import names_in
 
 
 @dataclass(frozen=True)
 class NetworkRecord:
-    """A network: `spec` has its subnet and gateway filled in."""
+    """A network: `spec` has its subnets and gateways filled in."""
 
     id: str
     spec: NetworkSpec
@@ -27,6 +28,22 @@ class NetworkRecord:
     @property
     def name(self) -> str:
         return self.spec.name
+
+    def place_of(self, ip: str) -> Optional[Subnet]:
+        """The subnet that an address is of; None when it is of none."""
+        address = ipaddress.ip_address(ip)
+        return next((entry for entry in self.spec.ipam_config if address in ipaddress.ip_network(entry.subnet)), None)
+
+    def subnet_of(self, ip: str) -> Subnet:
+        """The same, of an address that must be of one."""
+        found = self.place_of(ip)
+        if found is None:
+            raise Conflict(f"the network {self.name} has no subnet for {ip}", hint="run the container's task again")
+        return found
+
+    def with_prefix(self, ip: str) -> str:
+        """An address of the network with its prefix length."""
+        return ip + "/" + self.subnet_of(ip).subnet.partition("/")[2]
 
 
 def find(paths: Paths, name: str) -> Optional[NetworkRecord]:

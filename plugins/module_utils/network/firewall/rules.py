@@ -90,14 +90,16 @@ def of_network(bridge: str, subnet: str, *, internal: bool = False) -> tuple[Rul
         specs += [
             ("filter", "MINI-IN", (*into, *answers, "-j", "ACCEPT")),
             ("filter", "MINI-IN", (*into, *translated, "-j", "ACCEPT")),
-            ("nat", "MINI-SNAT", ("-s", subnet, "!", *into, "-j", "MASQUERADE")),
         ]
     specs += [
         ("filter", "MINI-IN", (*into, "-j", "DROP")),
         ("filter", "MINI-OUT", (*out, "-j", "DROP" if internal else "ACCEPT")),
-        ("nat", "MINI-SNAT", ("-s", subnet, "-d", subnet, *into, *translated, "-j", "MASQUERADE")),
         ("nat", "MINI-SNAT", ("-s", LOOPBACK, *into, *translated, "-j", "MASQUERADE")),
     ]
+    if subnet and not internal:
+        specs.append(("nat", "MINI-SNAT", ("-s", subnet, "!", *into, "-j", "MASQUERADE")))
+    if subnet:
+        specs.append(("nat", "MINI-SNAT", ("-s", subnet, "-d", subnet, *into, *translated, "-j", "MASQUERADE")))
     return tuple(Rule(table, chain, args, bridge) for table, chain, args in specs)
 
 
