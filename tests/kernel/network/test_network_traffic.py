@@ -107,8 +107,8 @@ def test_networks_are_kept_apart(lab, policy):
     lab.serve(stranger.netns, 80)
     assert lab.refuses(stranger.netns, box.ip, 80)
     assert lab.refuses(box.netns, stranger.ip, 80)
-    assert lab.ask(both.netns, box.ip, 80) == both.ips["web"]
-    assert lab.ask(both.netns, stranger.ip, 80) == both.ips["other"]
+    assert lab.ask(both.netns, box.ip, 80) == both.ips["web"].ipv4
+    assert lab.ask(both.netns, stranger.ip, 80) == both.ips["other"].ipv4
 
 
 def test_internal_network(lab, policy):
