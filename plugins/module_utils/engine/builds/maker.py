@@ -99,13 +99,13 @@ class Maker:
             else:
                 copier = self._copy(work, root, space)
             copier.finish()
-            return layer_of(upper, space, on_top=bool(chain), latest=self.latest)
+            return layer_of(self.paths, chain, upper, space, latest=self.latest)
 
     def _run(self, work: Run, chain: Sequence[str], space: Workspace) -> NewLayer:
         run.refuse_empty(chain)
         room = Room(self.paths, self.wanted, work, space, lambda origin: self._tree(origin, space), self.network.name)
         with room.ready() as (spec, contents), run.ran(self.paths, spec, chain, room.config, contents) as done:
-            return layer_of(done.upper, space, skip=done.skip, on_top=True, latest=self.latest)
+            return layer_of(self.paths, chain, done.upper, space, skip=done.skip, latest=self.latest)
 
     def _copy(self, work: Copy, root: int, space: Workspace) -> Copier:
         """From the context owners are root's, and so are those of a stage when --chown says so."""

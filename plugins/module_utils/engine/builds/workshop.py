@@ -43,10 +43,13 @@ def _directory(work: Workspace) -> str:
     return path
 
 
-def layer_of(upper: str, work: Workspace, *, skip: Collection[bytes] = (), on_top: bool, latest: int) -> NewLayer:
-    """The changes as a layer; no time in it is later than `latest`, in ns, unless that is 0."""
+def layer_of(
+    paths: Paths, chain: Sequence[str], upper: str, work: Workspace, *, skip: Collection[bytes] = (), latest: int
+) -> NewLayer:
+    """The changes as a layer on those of the chain; no time in it is later than `latest`, in ns, unless that is 0."""
     if latest:
         for item in walk(upper):
             if item.stat.st_mtime_ns > latest:
                 os.utime(item.name, ns=(latest, latest), dir_fd=item.parent, follow_symlinks=False)
-    return take_in(Packed(pack(upper, skip, overlay=True)), work, upper=on_top)
+    below = [paths.layer(one) for one in chain]
+    return take_in(Packed(pack(upper, skip, overlay=True)), work, below=below)
