@@ -330,7 +330,8 @@ options:
       driver_opts:
         description: >-
           C(com.docker.network.endpoint.ifname) is the name of the interface in the container. The next free of C(eth0),
-          C(eth1) and so on, when left out. Other options of Docker's drivers are refused.
+          C(eth1) and so on, when left out. C(com.docker.network.endpoint.sysctls) are its settings, such as
+          C(net.ipv4.conf.IFNAME.log_martians=1), with commas between them. Other options are refused.
         type: dict
       gw_priority:
         description: The default route leads into the network with the highest number. The first of several.

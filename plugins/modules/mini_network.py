@@ -76,8 +76,19 @@ options:
     description: Whether containers are kept from everything but each other and the host.
     type: bool
   mtu:
-    description: Largest packet, in bytes. The kernel's default, when left out.
+    description: Largest packet, in bytes. That of the host's default route, when a network is made without it.
     type: int
+  isolate:
+    description: Whether containers of other networks are kept out. They are, when left out.
+    type: bool
+  driver_options:
+    description:
+      - Options by the names of Docker's bridge driver. C(com.docker.network.driver.mtu) is the same as O(mtu).
+        C(com.docker.network.bridge.name) is the name of the bridge, for a network that is made.
+        C(com.docker.network.bridge.enable_icc) is whether its containers reach each other, and
+        C(com.docker.network.bridge.enable_ip_masquerade) whether they have the host's address outside.
+      - Others are refused, since they would have no effect.
+    type: dict
   labels:
     description: Labels, for people and their tools. All of them; those not listed are removed.
     type: dict

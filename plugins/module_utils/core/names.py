@@ -10,6 +10,7 @@ import re
 from .errors import BadInput
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*\Z")
+_INTERFACE = re.compile(r"(?!(?:lo|all|default)\Z)[A-Za-z][A-Za-z0-9_.-]{0,14}\Z")
 _HOSTNAME = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)(\.(?!-)[A-Za-z0-9-]{1,63}(?<!-))*\.?\Z")
 MAX_NAME = 200
 MAX_HOSTNAME = 63  # __NEW_UTS_LEN is 64, with room for the final NUL
@@ -36,6 +37,16 @@ def hostname_from(name: str) -> str:
     """The host name a container gets when none is given: its own name, made to fit."""
     cleaned = re.sub(r"[^A-Za-z0-9-]", "-", name)[:MAX_HOSTNAME].strip("-")
     return cleaned or "container"
+
+
+def check_interface(option: str, name: str) -> str:
+    """The name of a network interface that somebody gives: what the kernel takes (dev_valid_name), and a shell too."""
+    if not _INTERFACE.match(name):
+        raise BadInput(
+            f"{option}: {name!r} cannot be the name of an interface",
+            hint="use up to 15 letters, digits, '_', '.' and '-', beginning with a letter",
+        )
+    return name
 
 
 def interface_name(prefix: str, key: str) -> str:

@@ -10,8 +10,7 @@ from typing import Any
 from ..core.errors import BadInput
 from ..core.names import check_hostname, check_name
 from ..core.specs import Attachment
-
-IFNAME = "com.docker.network.endpoint.ifname"
+from .driver_options import check_endpoint, interface, sysctls
 
 
 def attachments(value: list[dict[str, Any]], mac: str = "") -> tuple[Attachment, ...]:
@@ -22,7 +21,8 @@ def attachments(value: list[dict[str, Any]], mac: str = "") -> tuple[Attachment,
         raise BadInput(f"networks: {twice} is named twice", hint="name it once")
     if mac and not value:
         raise BadInput("mac_address: it belongs to the first of the networks, and there is none", hint="give networks")
-    interfaces = [interface(name, entry.get("driver_opts") or {}) for name, entry in zip(names, value)]
+    options = [check_endpoint(name, entry.get("driver_opts") or {}) for name, entry in zip(names, value)]
+    interfaces = [interface(name, each) for name, each in zip(names, options)]
     taken = next((text for text in interfaces if text and interfaces.count(text) > 1), None)
     if taken:
         raise BadInput(f"networks: two interfaces are to be called {taken}", hint="name each another way")
@@ -35,24 +35,10 @@ def attachments(value: list[dict[str, Any]], mac: str = "") -> tuple[Attachment,
             entry.get("gw_priority") or 0,
             interfaces[position],
             ip_address(name, 6, entry.get("ipv6_address") or ""),
+            sysctls(name, options[position]),
         )
         for position, (name, entry) in enumerate(zip(names, value))
     )
-
-
-def interface(network: str, options: dict[str, Any]) -> str:
-    """Of `driver_opts` the name of the interface in the container; the kernel's rules, and no name that we give out."""
-    for key in options:
-        if key != IFNAME:
-            raise BadInput(f"networks: {network}: driver_opts: {key!r} is not known here", hint=f"{IFNAME} is")
-    text = str(options.get(IFNAME, ""))
-    fits = re.match(r"[A-Za-z][A-Za-z0-9_.-]{0,14}\Z", text) and not re.match(r"(all|default|lo|eth[0-9]+)\Z", text)
-    if text and not fits:
-        raise BadInput(
-            f"networks: {network}: {text!r} cannot be the name of its interface",
-            hint="give up to 15 letters and digits; eth0 and so on are given out by themselves",
-        )
-    return text
 
 
 def ip_address(network: str, version: int, text: str) -> str:

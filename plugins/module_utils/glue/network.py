@@ -10,6 +10,7 @@ from ..core.errors import BadInput
 from ..core.names import check_name
 from ..core.specs import NetworkSpec, Subnet
 from ..network import pools
+from .driver_options import MTU, driver_options, mtu
 
 NETWORK_OPTIONS: dict[str, Any] = {
     "name": {"type": "str", "required": True},
@@ -31,28 +32,28 @@ NETWORK_OPTIONS: dict[str, Any] = {
     "labels": {"type": "dict"},
     "enable_ipv4": {"type": "bool"},
     "enable_ipv6": {"type": "bool"},
+    "isolate": {"type": "bool"},
+    "driver_options": {"type": "dict"},
 }
 
-_MENTIONED = ("internal", "mtu", "labels", "enable_ipv4", "enable_ipv6")
-
-MTU_MIN, MTU_MAX = 576, 65535  # RFC 791 asks for 576; a bridge takes no more than 65535
+_MENTIONED = ("internal", "mtu", "labels", "enable_ipv4", "enable_ipv6", "isolate", "driver_options")
 
 
 def network_spec(params: Mapping[str, Any]) -> NetworkSpec:
     """What the task asks for; options that are left out have their empty value."""
-    mtu = params["mtu"] or 0
-    if mtu and not MTU_MIN <= mtu <= MTU_MAX:
-        raise BadInput(f"mtu: {mtu} is not possible", hint=f"give {MTU_MIN} to {MTU_MAX}")
     entries = _ipam_config(params)
+    options = driver_options(params["driver_options"] or {})
     return NetworkSpec(
         name=check_name("network", params["name"]),
         driver=params["driver"],
         ipam_config=entries,
         internal=bool(params["internal"]),
-        mtu=mtu,
+        mtu=mtu(params["mtu"] or 0, options),
         labels={str(key): str(value) for key, value in (params["labels"] or {}).items()},
         enable_ipv4=params["enable_ipv4"] is not False,
         enable_ipv6=_ipv6(params, entries),
+        isolate=params["isolate"] is not False,
+        driver_options=options,
     )
 
 
@@ -68,6 +69,7 @@ def _ipv6(params: Mapping[str, Any], entries: tuple[Subnet, ...]) -> bool:
 def given(params: Mapping[str, Any]) -> frozenset[str]:
     """The fields of the specification that the task mentions."""
     implied = {"enable_ipv6"} if any(entry.version == 6 for entry in _ipam_config(params)) else set()
+    implied |= {"mtu"} if MTU in (params["driver_options"] or {}) else set()
     return frozenset(implied | {name for name in _MENTIONED if params[name] is not None})
 
 

@@ -25,7 +25,7 @@ EXAMPLE = {4: "10.20.30.0/24", 6: "fd12:3456:789a:1::/64"}
 UNICAST6 = (ipaddress.IPv6Network("2000::/3"), ipaddress.IPv6Network("fc00::/7"))
 # VPNs cover everything by 0.0.0.0/1 and 128.0.0.0/1, or by 2000::/3: those routes are default routes
 _WHOLE_WORLD = {4: 1, 6: 3}
-_UNICAST = 1
+UNICAST = 1
 
 Net = Union[ipaddress.IPv4Network, ipaddress.IPv6Network]
 Address = Union[ipaddress.IPv4Address, ipaddress.IPv6Address]
@@ -130,7 +130,7 @@ def taken_by_routes(routes: Iterable[Route], names: dict[int, str], own: str = "
     found: dict[str, str] = {}
     for route in routes:
         everything = route.prefix <= _WHOLE_WORLD[route.version]
-        if everything or route.link_local or route.kind != _UNICAST or names.get(route.index) == own != "":
+        if everything or route.link_local or route.kind != UNICAST or names.get(route.index) == own != "":
             continue
         device = names.get(route.index, "another table")
         found[f"{route.destination}/{route.prefix}"] = f"the route {route.destination}/{route.prefix} on {device}"

@@ -31,7 +31,7 @@ FIRST_METRIC = {4: 0, 6: 1}  # 0 is no metric in IPv6: the kernel takes 1024 for
 class Cable:
     """What attaching needs to know: names of both ends, the addresses with their prefix lengths, where the default
     routes lead, and other subnets of the network, whose addresses are neighbours too. `sysctls` are settings of the
-    end inside, by their path below /proc/sys/net."""
+    end inside, by their path below /proc/sys/net, in which IFNAME stands for its name."""
 
     host: str
     inside: str
@@ -54,7 +54,8 @@ class Cable:
     def settings(self) -> dict[str, str]:
         """IPv6 has been off by default since the namespace was made (`netns.py`)."""
         on = {f"ipv6/conf/{self.inside}/disable_ipv6": "0"} if any(":" in text for text in self.addresses) else {}
-        return {f"/proc/sys/net/{path}": value for path, value in {**on, **self.sysctls}.items()}
+        own = {path.replace("IFNAME", self.inside): value for path, value in self.sysctls.items()}
+        return {f"/proc/sys/net/{path}": value for path, value in {**on, **own}.items()}
 
     def routes(self) -> list[tuple[str, str, int]]:
         """Destination, gateway and metric of each route, beside those that come with the addresses."""

@@ -42,6 +42,7 @@ OF_THE_TASK = {
 
 A = {"name": "a"}
 IFNAME = "com.docker.network.endpoint.ifname"
+SYSCTLS = "com.docker.network.endpoint.sysctls"
 RATE = [{"path": "/dev/sda", "rate": "1M"}]
 
 
@@ -108,9 +109,11 @@ NONSENSE: tuple[tuple[dict[str, Any], str], ...] = (
     ({"domainname": "-"}, "is not a host name"),
     ({"volumes": ["x"]}, "is not a mount"),
     ({"volumes": ["data:/x:rshared"]}, "a volume cannot be rshared"),
-    ({"networks": [{**A, "driver_opts": {"com.docker.network.endpoint.sysctls": "x"}}]}, "is not known here"),
+    ({"networks": [{**A, "driver_opts": {"com.docker.network.endpoint.nice": "x"}}]}, "is not known here"),
+    ({"networks": [{"name": "a", "driver_opts": {SYSCTLS: "net.ipv4.ip_forward=1"}}]}, "is no setting of an interface"),
+    ({"networks": [{"name": "a", "driver_opts": {SYSCTLS: "net.ipv4.conf.IFNAME./x=1"}}]}, "is no setting of an inter"),
     *(
-        ({"networks": [{**A, "driver_opts": {IFNAME: name}}]}, "cannot be the name of its interface")
+        ({"networks": [{**A, "driver_opts": {IFNAME: name}}]}, "cannot be the name of an interface")
         for name in ("eth1", "lo", "a/b", "a b", "x" * 16, "1", "..")
     ),
     ({"networks": [{"name": n, "driver_opts": {IFNAME: "wan"}} for n in "ab"]}, "two interfaces are to be called wan"),

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 from ansible_collections.mini.containers.plugins.module_utils.core.codec import decode, encode
-from ansible_collections.mini.containers.plugins.module_utils.core.errors import BadInput, Conflict
+from ansible_collections.mini.containers.plugins.module_utils.core.errors import BadInput, Conflict, HostLacks
 from ansible_collections.mini.containers.plugins.module_utils.core.plan import Impact
 from ansible_collections.mini.containers.plugins.module_utils.core.specs import NetworkSpec, Subnet
 from ansible_collections.mini.containers.plugins.module_utils.engine.networks.observe import Observation
@@ -17,7 +17,9 @@ from ansible_collections.mini.containers.plugins.module_utils.engine.networks.pl
     plan_repair,
     resolve,
 )
-from ansible_collections.mini.containers.plugins.module_utils.engine.networks.record import NetworkRecord
+from ansible_collections.mini.containers.plugins.module_utils.engine.networks.record import BRIDGE as NAME
+from ansible_collections.mini.containers.plugins.module_utils.engine.networks.record import ICC, NetworkRecord
+from ansible_collections.mini.containers.plugins.module_utils.glue.driver_options import MTU
 from ansible_collections.mini.containers.plugins.module_utils.glue.network import given, network_spec
 from ansible_collections.mini.containers.plugins.module_utils.network import bridge
 from ansible_collections.mini.containers.plugins.module_utils.network.bridge import BridgeState
@@ -157,7 +159,8 @@ def test_somebody_elses_bridge():
 
 OPTIONS = {
     "name": "web", "driver": "bridge", "subnet": None, "gateway": None, "ipam_config": None, "internal": None,
-    "mtu": None, "labels": None, "enable_ipv4": None, "enable_ipv6": None,
+    "mtu": None, "labels": None, "enable_ipv4": None, "enable_ipv6": None, "isolate": None,
+    "driver_options": None,
 }  # fmt: skip
 
 
@@ -168,9 +171,48 @@ def test_options():
     assert given({**OPTIONS, "internal": False, "labels": {}}) == {"internal", "labels"}
 
 
+def test_driver_options():
+    asked = {MTU: 1400, NAME: "br-web", ICC: "no"}
+    spec = network_spec({**OPTIONS, "driver_options": asked, "isolate": False})
+    assert spec.driver_options == {MTU: "1400", NAME: "br-web", ICC: "false"}
+    assert (spec.mtu, spec.isolate) == (1400, False)
+    assert given({**OPTIONS, "driver_options": {MTU: 1400}}) == {"mtu", "driver_options"}
+
+
+def test_both_families():
+    spec = network_spec({**OPTIONS, "ipam_config": [{"subnet": "fd00::/64"}], "enable_ipv4": False})
+    assert (spec.enable_ipv4, spec.enable_ipv6, spec.subnets) == (False, True, ("fd00::/64",))
+    found = resolve(NetworkSpec("web", enable_ipv6=True), (), replace(NOTHING, mtu=1420, identity="host"))
+    assert [entry.version for entry in found.ipam_config] == [4, 6]
+    assert found.mtu == 1420, "that of the way out"
+    only = resolve(NetworkSpec("web", enable_ipv4=False, enable_ipv6=True), (), NOTHING)
+    assert [entry.version for entry in only.ipam_config] == [6]
+
+
+@pytest.mark.parametrize(
+    ("fields", "seen", "error", "why"),
+    [
+        ({"enable_ipv4": False}, NOTHING, BadInput, "would have no addresses"),
+        ({"enable_ipv6": True, "mtu": 1000}, NOTHING, BadInput, "mtu: 1000 is too small for IPv6"),
+        ({"enable_ipv6": True}, replace(NOTHING, ipv6=False), HostLacks, "this host's kernel has none"),
+        ({"driver_options": {NAME: "br0"}}, RIGHT, Conflict, "has the bridge mini-web, which cannot become br0"),
+    ],
+)
+def test_networks_that_cannot_be(fields, seen, error, why):
+    with pytest.raises(error, match=why):
+        plan_present(NetworkSpec("web", **fields), fields, seen)
+
+
 @pytest.mark.parametrize(
     ("params", "why"),
     [
+        ({"enable_ipv6": False, "subnet": "fd00::/64"}, "enable_ipv6: false, but fd00::/64 is given"),
+        ({"driver_options": {"com.docker.network.bridge.nice": 1}}, "is not known here"),
+        ({"driver_options": {MTU: "large"}}, "is not a number"),
+        ({"driver_options": {MTU: 1400}, "mtu": 1300}, "mtu: 1300, but com.docker.network.driver.mtu is 1400"),
+        ({"driver_options": {NAME: "a/b"}}, "cannot be the name of an interface"),
+        ({"driver_options": {NAME: "all"}}, "cannot be the name of an interface"),
+        ({"driver_options": {ICC: "perhaps"}}, "is neither true nor false"),
         ({"gateway": "10.1.0.1"}, "without a subnet"),
         ({"mtu": 10}, "mtu: 10 is not possible"),
         ({"ipam_config": [{"subnet": "10.1.0.0/16"}, {"subnet": "10.1.2.0/24"}]}, "overlaps 10.1.2.0/24 of the same"),

@@ -11,13 +11,13 @@ from ...core.specs import Subnet
 from ...network.veth import mac_of
 from ..records import peek
 from .leases import addresses
-from .record import NetworkRecord
+from .record import BRIDGE, NetworkRecord
 
 
 def describe(paths: Paths, record: NetworkRecord) -> dict[str, Any]:
     """`docker network inspect`."""
     spec = record.spec
-    options = {"com.docker.network.driver.mtu": str(spec.mtu)} if spec.mtu else {}
+    options = {**spec.driver_options, **({"com.docker.network.driver.mtu": str(spec.mtu)} if spec.mtu else {})}
     return {
         "Id": record.id,
         "Name": spec.name,
@@ -28,7 +28,7 @@ def describe(paths: Paths, record: NetworkRecord) -> dict[str, Any]:
         "EnableIPv6": spec.enable_ipv6,
         "IPAM": {"Driver": "default", "Options": {}, "Config": [_pool(entry) for entry in spec.ipam_config]},
         "Internal": spec.internal,
-        "Options": {"com.docker.network.bridge.name": record.bridge, **options},
+        "Options": {**options, BRIDGE: record.bridge},
         "Labels": dict(spec.labels),
         "Containers": _containers(paths, record),
     }

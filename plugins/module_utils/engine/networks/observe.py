@@ -17,11 +17,12 @@ from ...network import bridge, pools, rtnl
 from ...network.bridge import BridgeState
 from ...network.firewall.changes import Present
 from ...network.ipam import short
-from ...network.rtnl import Rtnl
+from ...network.pools import UNICAST
+from ...network.rtnl import Link, Route, Rtnl
 from .host import forwarding, has_ipv6, identity
 from .leases import addresses, title
 from .published import rules_present
-from .record import NetworkRecord, bridge_alias, bridge_name, every, find
+from .record import BRIDGE, NetworkRecord, bridge_alias, bridge_name, every, find
 
 RESOLV_CONF = "/etc/resolv.conf"
 
@@ -32,7 +33,8 @@ class Observation:
 
     `members` are containers and their addresses, `title` tells their names. `taken` are the subnets that a
     new one must not overlap, each with the words that name it. `forwarding` are the families that the host forwards,
-    `ipv6` says whether it has that, `identity` tells it from other hosts. `last` says that there is no other network.
+    `ipv6` says whether it has that, `mtu` is that of its way out (of a network that is there it does not matter),
+    `identity` tells it from other hosts. `last` says that there is no other network.
     """
 
     name: str
@@ -45,6 +47,7 @@ class Observation:
     rules: Present = field(default_factory=Present)
     forwarding: frozenset[int] = frozenset()
     ipv6: bool = True
+    mtu: int = 0
     identity: str = ""
     members: Mapping[str, Sequence[str]] = field(default_factory=dict)
     title: Callable[[str], str] = short
@@ -62,12 +65,13 @@ def observe(
         record = find(paths, name)
     except CorruptRecord:
         record, corrupt = None, True
-    interface = record.bridge if record else bridge_name(paths, name)
+    interface = record.bridge if record else _bridge_name(paths, name, wanted)
     members = addresses(paths, name)
     others = [other for other in every(paths) if other.name != name]
     with Rtnl() as host:
         state = bridge.observe(host, interface)
-        taken = _taken(host, interface, others) if record is None or _more(wanted, record.spec) else {}
+        new = record is None or _more(wanted, record.spec)
+        taken, mtu = _around(host, interface, others) if new else ({}, 0)
     return Observation(
         name=name,
         bridge_name=interface,
@@ -83,6 +87,7 @@ def observe(
         members=members,
         title=partial(title, paths),
         taken=taken,
+        mtu=mtu,
         nameservers=tuple(pools.nameservers(read_text(RESOLV_CONF, ""))),
         last=not others,
     )
@@ -113,9 +118,22 @@ def _more(wanted: Optional[NetworkSpec], before: NetworkSpec) -> bool:
     return families or not set(wanted.subnets) <= set(before.subnets)
 
 
-def _taken(host: Rtnl, own: str, others: list[NetworkRecord]) -> dict[str, str]:
+def _bridge_name(paths: Paths, name: str, wanted: Optional[NetworkSpec]) -> str:
+    """The one that the task gives, or ours."""
+    return (wanted.driver_options.get(BRIDGE, "") if wanted else "") or bridge_name(paths, name)
+
+
+def _around(host: Rtnl, own: str, others: list[NetworkRecord]) -> tuple[dict[str, str], int]:
+    """What a new subnet could overlap, and the MTU of the host's way out."""
+    links, routes = {link.index: link for link in rtnl.links(host)}, rtnl.routes(host)
+    out = [route for route in routes if not route.prefix and route.index in links and route.kind == UNICAST]
+    first = min(out, key=lambda route: (route.version, route.metric), default=None)
+    return _taken(links, routes, own, others), links[first.index].mtu if first else 0
+
+
+def _taken(links: Mapping[int, Link], routes: Sequence[Route], own: str, others: list[NetworkRecord]) -> dict[str, str]:
     """Networks come first: their bridges' routes are theirs, and the network's name tells a person more."""
-    names = {link.index: link.name for link in rtnl.links(host)}
+    names = {index: link.name for index, link in links.items()}
     networks = {subnet: f"the network {other.name} ({subnet})" for other in others for subnet in other.spec.subnets}
-    routes = pools.taken_by_routes(rtnl.routes(host), names, own)
-    return {**networks, **{subnet: words for subnet, words in routes.items() if subnet not in networks}}
+    found = pools.taken_by_routes(routes, names, own)
+    return {**networks, **{subnet: words for subnet, words in found.items() if subnet not in networks}}

@@ -16,8 +16,9 @@ from ...network.bridge import Bridge
 from ...network.firewall.changes import right
 from ...network.firewall.rules import HOST, Rule, of_network
 from .observe import Observation
-from .record import NetworkRecord
+from .record import BRIDGE, NetworkRecord
 
+LEAST_MTU6 = 1280  # RFC 8200, section 5
 SHOWN = 10  # a network may have a thousand members
 KEPT = ("internal", "mtu", "labels", "enable_ipv4", "enable_ipv6", "isolate", "driver_options")
 """Fields that an existing network keeps when the task does not mention them."""
@@ -67,12 +68,22 @@ def resolve(wanted: NetworkSpec, given: Collection[str], seen: Observation) -> N
     """The specification with nothing left open: what is not given is kept, or chosen."""
     before = seen.record.spec if seen.record else wanted
     spec = dataclasses.replace(wanted, **{name: getattr(before, name) for name in KEPT if name not in given})
+    if seen.record is None and not spec.mtu:
+        spec = dataclasses.replace(spec, mtu=seen.mtu)
+    _check_mtu(spec)
     versions = [version for version, enabled in ((4, spec.enable_ipv4), (6, spec.enable_ipv6)) if enabled]
     if not versions:
         raise BadInput(f"the network {spec.name} would have no addresses", hint="give it enable_ipv4 or enable_ipv6")
     return dataclasses.replace(
         spec, ipam_config=tuple(entry for version in versions for entry in _subnets(spec, version, seen))
     )
+
+
+def _check_mtu(spec: NetworkSpec) -> None:
+    if spec.enable_ipv6 and 0 < spec.mtu < LEAST_MTU6:
+        raise BadInput(
+            f"mtu: {spec.mtu} is too small for IPv6", hint=f"give {LEAST_MTU6} or more, or leave enable_ipv6 out"
+        )
 
 
 def _subnets(spec: NetworkSpec, version: int, seen: Observation) -> Iterator[Subnet]:
@@ -148,6 +159,12 @@ def _bridge(spec: NetworkSpec, seen: Observation) -> Bridge:
 
 
 def _check_bridge(spec: NetworkSpec, seen: Observation) -> None:
+    asked = spec.driver_options.get(BRIDGE, seen.bridge_name)
+    if asked != seen.bridge_name:
+        raise Conflict(
+            f"the network {spec.name} has the bridge {seen.bridge_name}, which cannot become {asked}",
+            hint="remove the network first, or leave the name out",
+        )
     if seen.bridge is not None:
         bridge.check_ours(seen.bridge, _bridge(spec, seen))
 

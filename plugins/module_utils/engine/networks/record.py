@@ -15,6 +15,10 @@ from ...core.specs import NetworkSpec, Subnet
 from ..records import load as load_record
 from ..records import names_in
 
+BRIDGE = "com.docker.network.bridge.name"
+ICC = "com.docker.network.bridge.enable_icc"
+MASQUERADE = "com.docker.network.bridge.enable_ip_masquerade"
+
 
 @dataclass(frozen=True)
 class NetworkRecord:

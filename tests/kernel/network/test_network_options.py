@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Options of networks and of places in them: what the kernel says of them afterwards."""
+
+from __future__ import annotations
+
+import pytest
+from ansible_collections.mini.containers.plugins.module_utils.core.errors import Conflict
+from ansible_collections.mini.containers.plugins.module_utils.engine.networks import attach
+from ansible_collections.mini.containers.plugins.module_utils.engine.networks.converge import remove
+from ansible_collections.mini.containers.plugins.module_utils.engine.networks.record import BRIDGE
+
+from .conftest import NEIGHBOUR_LAN, sh
+from .test_network_life import names, one_backend
+
+
+@one_backend
+def test_the_mtu_is_that_of_the_way_out(lab):
+    sh(f"ip link set lan0 mtu 1420; ip route add default via {NEIGHBOUR_LAN}")
+    lab.network("web")
+    sh("ip link set lan0 mtu 1500")
+    assert names(lab.network("web")) == [], "it is kept"
+    box = lab.container("web")
+    assert "mtu 1420" in sh(f"ip link show {attach.load(lab.paths, 'web').bridge}")
+    assert "mtu 1420" in sh(f"nsenter --net={box.netns} ip link show eth0")
+    sh("ip route del default")
+
+
+@one_backend
+def test_a_bridge_with_a_name(lab):
+    lab.network("web", driver_options={BRIDGE: "br-web"})
+    assert "mini:web" in sh("ip link show br-web")
+    with pytest.raises(Conflict, match="br-web is taken by a bridge with the alias 'mini:web"):
+        lab.network("other", driver_options={BRIDGE: "br-web"})
+    with pytest.raises(Conflict, match="lan0 is taken by a veth"):
+        lab.network("other", driver_options={BRIDGE: "lan0"})
+    with pytest.raises(Conflict, match="the bridge br-web, which cannot become br1"):
+        lab.network("web", driver_options={BRIDGE: "br1"})
+    assert names(lab.network("web")) == []
+    assert lab.container("web").ip
+    remove(lab.paths, "web", force=True)
+    assert "br-web" not in sh("ls /sys/class/net")
+
+
+@one_backend
+def test_settings_of_an_interface(lab):
+    lab.network("web")
+    box = lab.container("web")
+    network = attach.load(lab.paths, "web")
+    plug = attach.Plug((box.ip,), 0, sysctls={"ipv4/conf/IFNAME/log_martians": "1"})
+    attach.connect(lab.paths, network, box.id, box.netns, plug)
+    assert sh(f"nsenter --net={box.netns} sysctl -n net.ipv4.conf.eth0.log_martians") == "1\n"
+    assert "1" not in sh("sysctl -n net.ipv4.conf.lan0.log_martians"), "it is the container's alone"
+    plug = attach.Plug((box.ip,), 0, sysctls={"ipv4/conf/IFNAME/no_such": "1"})
+    with pytest.raises(FileNotFoundError, match="ipv4.conf.eth0.no_such"):
+        attach.connect(lab.paths, network, box.id, box.netns, plug)
