@@ -8,7 +8,7 @@ import os
 from collections.abc import Mapping
 from typing import Any, NamedTuple, Optional
 
-from ...core.errors import BadImage
+from ...core.errors import BadImage, NotFound
 from ...core.paths import Paths
 from ...core.plan import Action, Observer, Plan, Step, apply, silent
 from ...image import workspace
@@ -26,7 +26,7 @@ from .context import entered
 from .evaluate import Evaluation, evaluate
 from .maker import Maker
 from .plan import Observation, plan
-from .spec import BuildSpec
+from .spec import HOST, NONE, BuildSpec
 from .works import Work, origins
 
 _WAIT = 3600.0  # another build of the same name takes as long as it takes
@@ -50,6 +50,8 @@ def build(
         there = _named(store, reference)
         if there is not None and not wanted.renew:
             return Outcome(Plan(), describe(store, there))
+        if not check:
+            _check_network(paths, wanted)
         bases = Bases(paths, registry, pull=wanted.pull, check=check, observer=observer)
         evaluation = evaluate(context.file, wanted, bases.find)
         maker = Maker(paths, wanted, context, evaluation)
@@ -66,6 +68,11 @@ def _lock(paths: Paths, reference: str, check: bool) -> contextlib.AbstractConte
     name = path.rpartition("/")[2].partition(".")[0]
     what = f"the build of {reference}"
     return contextlib.nullcontext() if check else locked(paths.lock("build", name), what, _WAIT)
+
+
+def _check_network(paths: Paths, wanted: BuildSpec) -> None:
+    if wanted.network not in ("", NONE, HOST) and not os.path.exists(paths.network_record(wanted.network)):
+        raise NotFound(f"network: there is no network {wanted.network}", hint="make it first, or leave it out")
 
 
 def _named(store: ImageStore, reference: str) -> Optional[StoredImage]:

@@ -14,6 +14,7 @@ from contextlib import suppress
 from typing import NamedTuple, Optional
 
 from ...core.errors import BadInput
+from ...image.attributes import CAPABILITY
 from ...image.replica import (
     Look,
     attributes_of,
@@ -39,19 +40,25 @@ _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY
 class Dress(NamedTuple):
     """What copies look like, where it is not as the original.
 
-    A setuid bit that a file of a context has belongs to somebody else than root, who gets the copy: it stays behind.
+    The setuid bit and the capabilities that a file of a context has were given by somebody else than root, who gets the
+    copy: they stay behind, unless the original is `trusted`.
     """
 
     owner: Optional[tuple[int, int]] = None
     mode: Optional[int] = None
-    keep_setid: bool = False
+    trusted: bool = False
 
     def of(self, found: os.stat_result) -> Look:
         """The look of a copy."""
         look = Look.of(found)
-        kept = look.mode if self.keep_setid or not stat.S_ISREG(found.st_mode) else look.mode & ~_SETID
+        kept = look.mode if self.trusted or not stat.S_ISREG(found.st_mode) else look.mode & ~_SETID
         uid, gid = self.owner or (look.uid, look.gid)
         return Look(uid, gid, kept if self.mode is None else self.mode, look.mtime_ns)
+
+    def attributes(self, original: int) -> dict[str, bytes]:
+        """The extended attributes of a copy."""
+        found = attributes_of(original)
+        return {name: value for name, value in found.items() if self.trusted or name != CAPABILITY}
 
 
 class Copier:
@@ -123,7 +130,7 @@ class Copier:
         extended: dict[str, bytes] = {}
         if item is not None:
             with opened(open_directory(item.parent, item.name, os.O_RDONLY)) as original:
-                extended = attributes_of(original)
+                extended = self._dress.attributes(original)
         with opened(open_in_root(self._root, path, _DIRECTORY)) as fd:
             dress(fd, look, extended)
         self._times[path] = look.mtime_ns
@@ -178,5 +185,5 @@ class Copier:
                 os.link(first, name, src_dir_fd=above, dst_dir_fd=parent, follow_symlinks=False)
             return
         with opened(open_file(item.parent, item.name)) as source:
-            put_file(parent, name, look, lambda fd: copy_content(source, fd), attributes_of(source))
+            put_file(parent, name, look, lambda fd: copy_content(source, fd), self._dress.attributes(source))
         self._first_names[inode] = path

@@ -57,8 +57,10 @@ class Keys:
         self._chains = chains
         self._digests: dict[str, str] = {}
 
-    def of(self, stage: int, work: Work) -> str:
-        """The key of a step on what its stage has so far."""
+    def of(self, stage: int, work: Work, *, again: bool = False) -> str:
+        """The key of a step on what its stage has so far. With `again`, what it copies is read once more."""
+        if again:
+            self._digests.clear()
         parts = {"run": self._run, "copy": self._copy, "add": self._copy, "workdir": self._workdir}[work.name](work)
         return cache.key(cache.top(self._chains.diff_ids(stage)), work.name, *parts)
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Optional
 
-from ...core.errors import BadInput
+from ...core.errors import BadInput, Conflict
 from ...core.paths import Paths
 from ...image.containerfile.where import located
 from ...image.intake import NewLayer
@@ -76,6 +76,8 @@ class Maker:
         chain = chain_ids(below)
         layer = self._layer(work, chain, space)
         made = Made()
+        if self.keys.of(stage, work, again=True) != key:
+            raise Conflict("what it copies was changed meanwhile", hint="run the task again")
         with self.store.locked():
             if layer is not None:
                 top = cache.top((*below, layer.diff_id))
@@ -113,18 +115,14 @@ class Maker:
         copier = Copier(
             root, Dress(asked or ((0, 0) if work.origin.is_context else None), work.mode, not work.origin.is_context)
         )
-        unpacking = Copier(root, Dress(asked, work.mode, keep_setid=True))
+        unpacking = Copier(root, Dress(asked, work.mode, trusted=True))
         with self._tree(work.origin, space) as tree:
             for source in work.sources:
                 paths = tree.find(source)
                 if len(paths) > 1 and not work.target.endswith("/"):
                     raise BadInput(f"{source} is more than one file, so {work.target} must be a directory")
                 for path in paths:
-                    if (
-                        work.unpack
-                        and not tree.is_directory(path)
-                        and self._unpacked(tree, path, work, unpacking, space)
-                    ):
+                    if work.unpack and tree.is_file(path) and self._unpacked(tree, path, work, unpacking, space):
                         continue
                     copier.copy(tree, path, work.target)
         for document in work.contents:
@@ -134,6 +132,8 @@ class Maker:
 
     def _unpacked(self, tree: Tree, path: str, work: Copy, copier: Copier, space: Workspace) -> bool:
         """Whether the file is an archive; what is in it is copied, as it is there."""
+        if not tree.is_file(path):
+            return False
         directory = space.new("archive")
         os.mkdir(directory, 0o755)
         with tree.open(path) as fd:

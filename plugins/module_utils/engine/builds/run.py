@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from ...core.errors import BadInput, StepFailed
+from ...core.errors import BadInput, MiniError, StepFailed
 from ...core.paths import Paths
 from ...core.plan import Step, apply
 from ...core.specs import ContainerSpec, ImageConfig
@@ -64,7 +64,11 @@ def _start(paths: Paths, spec: ContainerSpec, image: StoredImage, contents: Mapp
     with locked(paths.lock("container", spec.name), f"container {spec.name}") as lock:
         seen = replace(observe(paths, replace(spec, image=""), contents), image=image)
         steps = plan(Wish(spec, contents=contents), seen)
-        apply(steps, _Actions(paths, spec.name, lock, contents).table())
+        try:
+            apply(steps, _Actions(paths, spec.name, lock, contents).table())
+        except MiniError as exc:
+            exc.message = exc.message.replace(f"cannot start {spec.name}", "cannot run it")
+            raise
     record = find(paths, spec.name)
     if record is None:
         raise StepFailed(f"{spec.name} has been removed by somebody", step="run")

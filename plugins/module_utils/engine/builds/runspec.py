@@ -118,7 +118,7 @@ class Room:
         with self._tree(wanted.origin) as tree, opened(os.open(directory, os.O_PATH | os.O_DIRECTORY)) as root:
             (path,) = tree.find(source)
             owner = None if tree.owned else (0, 0)
-            copier = Copier(root, Dress(owner, keep_setid=tree.owned))
+            copier = Copier(root, Dress(owner, trusted=tree.owned))
             copier.copy(tree, path, "/bound")
             copier.finish()
         writable = bool({"rw", "readwrite"} & set(wanted.options))

@@ -69,11 +69,11 @@ class Tree(NamedTuple):
         except (OSError, NotFound):
             return False
 
-    def is_directory(self, path: str) -> bool:
-        """Whether the path means a directory."""
+    def is_file(self, path: str) -> bool:
+        """Whether the path means a regular file."""
         with self._top(path) as (place, _real):
             found = place.stat(b"")
-            return found is not None and stat.S_ISDIR(found.st_mode)
+            return found is not None and stat.S_ISREG(found.st_mode)
 
     @contextlib.contextmanager
     def open(self, path: str) -> Iterator[int]:
