@@ -9,6 +9,7 @@ import fcntl
 import json
 import os
 import select
+import socket
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -16,11 +17,13 @@ from typing import IO, Any, NamedTuple, Optional, cast
 
 from ..core.errors import MiniError, StepFailed
 from ..core.paths import Paths
+from ..linux.cgroups import monitors
 from ..linux.seal import seal
 from ..runtime.files import FILES, STAND_INS
-from . import program
+from . import door, program
 
 _PROGRAM = program.Program("runtime/main.py", FILES, STAND_INS)
+_MONITORED = ("start", "adopt")  # what leaves a monitor behind
 _STANDARD = 3  # the first descriptor that is none of the standard streams
 _PIPE = 2**20  # no pipe of an ordinary process holds more: fs.pipe-max-size, pipe(7)
 
@@ -30,6 +33,10 @@ _NO_PROGRAM = {
     errno.ENOEXEC: "is not a program",
     errno.EISDIR: "is a directory",
 }
+
+
+_Answer = tuple[dict[str, Any], tuple[bytes, bytes]]
+"""What the runtime says, and what came on standard output and error."""
 
 
 class ExecResult(NamedTuple):
@@ -59,7 +66,8 @@ def adopt(paths: Paths, container_ids: Sequence[str], hold: Sequence[int] = ()) 
 
 
 def _each(verb: str, paths: Paths, container_ids: Sequence[str], hold: Sequence[int]) -> list[Optional[MiniError]]:
-    request = {"verb": verb, "bundles": [paths.container(container_id) for container_id in container_ids]}
+    bundles = [paths.container(container_id) for container_id in container_ids]
+    request = {"verb": verb, "bundles": bundles, "door": _door()}
     answer, _output = _launch(paths, request, hold)
     return [None if result is None else _error(result) for result in answer["results"]]
 
@@ -71,13 +79,37 @@ def execute(
     request = {"verb": "exec", "bundle": paths.container(container_id), "process": process, "detach": detach}
     source = [] if stdin is None else [_as_file(stdin)]
     try:
-        answer, output = _launch(paths, request, source)
+        answer, output = _visit(paths, container_id, request, source) or _launch(paths, request, source)
     finally:
         for fd in source:
             os.close(fd)
     if answer["failed"]:
         raise _error(answer["failed"])
     return ExecResult(answer["code"], *output)
+
+
+def _door() -> str:
+    """The name of the doors of monitors of our version, who understand what we say."""
+    return f"door.{program.version(_PROGRAM)}"
+
+
+def _visit(paths: Paths, container_id: str, request: dict[str, Any], source: Sequence[int]) -> Optional[_Answer]:
+    """Have a child of the container's monitor do it: what a launcher would answer, None when it needs one."""
+    with contextlib.ExitStack() as reading:
+        with contextlib.ExitStack() as writing:
+            pipes = [os.pipe(), os.pipe()]
+            for read_end, write_end in pipes:
+                reading.callback(os.close, read_end)
+                writing.callback(os.close, write_end)
+            given = [*(write_end for _read_end, write_end in pipes), *source]
+            connection = door.knock(paths.run(container_id), _door(), given)
+        if connection is None:
+            return None
+        with connection:
+            connection.sendall(json.dumps(request).encode())
+            connection.shutdown(socket.SHUT_WR)
+            raw, *output = _read_until_end(connection.fileno(), *(read_end for read_end, _write_end in pipes))
+    return _understood(raw, (output[0], output[1]), "exec", "its monitor's child was killed")
 
 
 def _as_file(data: bytes) -> int:
@@ -88,10 +120,11 @@ def _as_file(data: bytes) -> int:
         return os.open(f"/proc/self/fd/{handle.fileno()}", os.O_RDONLY | os.O_CLOEXEC)
 
 
-def _launch(
-    paths: Paths, request: dict[str, Any], hold: Sequence[int] = ()
-) -> tuple[dict[str, Any], tuple[bytes, bytes]]:
-    """Run the launcher: its answer, and what came on its standard output and error."""
+def _launch(paths: Paths, request: dict[str, Any], hold: Sequence[int] = ()) -> _Answer:
+    """Run the launcher: its answer, and what came on its standard output and error.
+
+    While its interpreter starts it is moved to where monitors are: that, too, takes the kernel a while.
+    """
     executable = os.path.realpath(sys.executable)
     directory = installed(paths)
     mounts = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
@@ -112,11 +145,18 @@ def _launch(
     ) as launcher:
         for fd in (write_end, mounts, *passed):
             os.close(fd)
+        if request["verb"] in _MONITORED:
+            monitors.move_in(launcher.pid)
         raw, *output = _talk(launcher, json.dumps(request).encode(), read_end)
+    reason = output[1].decode(errors="replace").strip().splitlines()[-1:] or [f"status {launcher.returncode}"]
+    return _understood(raw, (output[0], output[1]), request["verb"], reason[0])
+
+
+def _understood(raw: bytes, output: tuple[bytes, bytes], verb: str, reason: str) -> _Answer:
+    """The answer; `reason` is why there may be none."""
     if not raw:
-        reason = output[1].decode(errors="replace").strip().splitlines()[-1:] or [f"status {launcher.returncode}"]
-        raise StepFailed(f"the container runtime ended without an answer: {reason[0]}", step=request["verb"])
-    return json.loads(raw), (output[0], output[1])
+        raise StepFailed(f"the container runtime ended without an answer: {reason}", step=verb)
+    return json.loads(raw), output
 
 
 def _talk(launcher: subprocess.Popen[bytes], request: bytes, answers: int) -> list[bytes]:

@@ -24,7 +24,7 @@ class Charge(NamedTuple):
     groups: Hierarchies
 
 
-def fork(charge: Charge, hold: list[int], mounts: int, *, adopt: bool = False) -> int:
+def fork(charge: Charge, door: str, hold: list[int], mounts: int, *, adopt: bool = False) -> int:
     """Fork a monitor; the descriptor returned reads its report, empty when the container runs.
 
     The monitor keeps the descriptors `hold` open until then, and `mounts`, the host's mount namespace, for its life.
@@ -34,10 +34,10 @@ def fork(charge: Charge, hold: list[int], mounts: int, *, adopt: bool = False) -
     if os.fork():
         os.close(write_end)
         return read_end
-    _main(charge, [write_end, mounts, *hold], adopt=adopt)
+    _main(charge, door, [write_end, mounts, *hold], adopt=adopt)
 
 
-def _main(charge: Charge, fds: list[int], *, adopt: bool) -> NoReturn:
+def _main(charge: Charge, door: str, fds: list[int], *, adopt: bool) -> NoReturn:
     report_fd = fds[0]
     code = 1
     try:
@@ -48,7 +48,9 @@ def _main(charge: Charge, fds: list[int], *, adopt: bool) -> NoReturn:
         report_fd, mounts, *held = confine.keep_only(fds)
         monitor = Monitor(*charge, mounts)
         failed = monitor.adopt() if adopt else monitor.start()
-        if failed:
+        if not failed:
+            monitor.open_door(door)
+        else:
             os.write(report_fd, "\0".join(map(str, failed)).encode("utf-8", "surrogateescape"))
         for fd in (report_fd, *held):
             os.close(fd)

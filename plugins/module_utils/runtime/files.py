@@ -10,7 +10,6 @@ FILES = (
     "linux/cgroups/detect.py",
     "linux/cgroups/device_program.py",
     "linux/cgroups/devices.py",
-    "linux/cgroups/monitors.py",
     "linux/cgroups/settings.py",
     "linux/cgroups/throttle.py",
     "linux/cgroups/v1.py",
@@ -31,6 +30,7 @@ FILES = (
     "runtime/copyup.py",
     "runtime/detach.py",
     "runtime/devices.py",
+    "runtime/door.py",
     "runtime/exec.py",
     "runtime/filters.py",
     "runtime/health.py",
@@ -55,6 +55,7 @@ FILES = (
     "runtime/state.py",
     "runtime/streams.py",
     "runtime/users.py",
+    "runtime/visit.py",
     "runtime/wakeup.py",
 )
 

@@ -4,10 +4,13 @@
 Started as `python3 -I -S <directory>/__main__.py`, one request as JSON on standard input, one answer as JSON on the
 descriptor that the request calls `answer`:
 
-* `{"verb": "start", "bundles": [directory, …]}` → `{"results": [null or {step, errno, path, message}, …]}`
-* `{"verb": "adopt", "bundles": [directory, …]}` → the same, of containers that run without a monitor
+* `{"verb": "start", "bundles": [directory, …], "door": name}` → `{"results": [null or {step, errno, path, message}]}`
+* `{"verb": "adopt", "bundles": [directory, …], "door": name}` → the same, of containers that run without a monitor
 * `{"verb": "exec", "bundle": directory, "process": {…}, "detach": false}` → `{"failed": null or {…}, "code": status}`
 
+Who asks for a start or an adoption has moved the launcher to where the monitors are, before it sends the request.
+
+`door` is the name of the socket at which the monitors take requests to `exec` from those of this very version.
 `mounts` is a descriptor of the host's mount namespace, which the launcher is not in.
 
 Whatever becomes of the launcher, a start goes on. Until it is over its monitor keeps `answer` open, and the descriptors
@@ -26,11 +29,9 @@ from typing import Any
 
 from ..core.errors import MiniError
 from ..linux import libc
-from ..linux.cgroups import monitors
 from ..linux.cgroups.detect import Hierarchies, hierarchies
 from . import bundle as bundles
-from . import console, detach, filters, report, state
-from . import exec as executor
+from . import detach, filters, report, visit
 from .detach import Charge
 from .filters import Filter
 from .report import Report, StepError
@@ -53,14 +54,14 @@ def start(request: dict[str, Any]) -> dict[str, Any]:
     Between two forks as little as possible is done: what the launcher changes is a copy that only one monitor keeps.
     """
     groups = hierarchies()
-    monitors.move_in(groups)
     hold = [request["answer"], *request["hold"]]
     adopt = request["verb"] == "adopt"
     shared: dict[Filter, Filter] = {}
     prepared = [_prepare(directory, groups, shared) for directory in request["bundles"]]
     gc.freeze()
     begun = [
-        one if isinstance(one, Report) else detach.fork(one, hold, request["mounts"], adopt=adopt) for one in prepared
+        one if isinstance(one, Report) else detach.fork(one, request["door"], hold, request["mounts"], adopt=adopt)
+        for one in prepared
     ]
     return {"results": [_result(one) for one in begun]}
 
@@ -83,24 +84,6 @@ def _result(begun: int | Report) -> dict[str, Any] | None:
 
 
 def execute(request: dict[str, Any]) -> dict[str, Any]:
-    """Run a process in a running container, on our standard output and error.
-
-    What it reads is behind the descriptor that the request holds; without one it reads nothing. With `detach` nobody
-    waits for it, and what it writes is lost.
-    """
+    """Run a process in a running container."""
     bundle = bundles.load(request["bundle"])
-    target = state.process(state.read(bundle.annotation(bundles.ANNOTATION_STATE)))
-    if target is None:
-        return {"failed": executor.NOT_RUNNING._asdict(), "code": 0}
-    detach, source = request["detach"], (request["hold"] or [-1])[0]
-    visitor = executor.Visitor(bundle, filters.wanted(bundle), request["process"])
-    visitor.stdio = (source, -1, -1) if detach else (source, 1, 2)
-    ours, visitor.console_fd = console.pair() if request["process"].get("terminal") else (-1, -1)
-    begun = executor.begin(visitor, target)
-    if isinstance(begun, Report):
-        return {"failed": begun._asdict(), "code": 0}
-    if detach:
-        return {"failed": None, "code": 0}
-    if ours >= 0:
-        console.Relay(console.receive(ours), source, 1).until(libc.pidfd_open(begun))
-    return {"failed": None, "code": executor.wait(begun)}
+    return visit.serve(bundle, filters.wanted(bundle), request)

@@ -35,6 +35,7 @@ from .bundle import (
     Bundle,
 )
 from .checkup import Checkup
+from .door import Door
 from .filters import Filter
 from .log import MAX_FILES, MAX_SIZE, LogWriter, NoLog
 from .outlets import Outlets
@@ -58,6 +59,7 @@ class Monitor:
         self.log = _open_log(bundle)
         self.streams = streams.Streams(self.log)
         self.checkup = Checkup(groups, filter_)
+        self.door = Door()
         self.wakeup = Wakeup()
         self.init_pid = 0
         self.adopted: Process | None = None
@@ -101,6 +103,11 @@ class Monitor:
         self._write(monitor=state.describe(os.getpid()), bundle=self._stamp())
         return None
 
+    def open_door(self, name: str) -> None:
+        """Let others have processes run in the container. Without a door they have to do it themselves."""
+        with contextlib.suppress(OSError):
+            self.door.open(os.path.dirname(self.state_path), name, self.mounts)
+
     def _take_care(self, known: dict[str, Any] | None) -> None:
         """Begin the health check that the bundle asks for."""
         init_process = state.process(self.state)
@@ -136,11 +143,13 @@ class Monitor:
     def _watch_once(self) -> None:
         """Copy output to the log until the container's first process has ended; then note how."""
         while True:
-            ready = _poll([self.pidfd, self.wakeup.fd, *self.streams.names, *self.checkup.fds], self.checkup.patience())
+            others = (*self.streams.names, *self.checkup.fds, *self.door.fds)
+            ready = _poll([self.pidfd, self.wakeup.fd, *others], self.checkup.patience())
             for fd in ready & self.streams.names.keys():
                 self.streams.copy(fd)
             if self.pidfd in ready:
                 break
+            self.door.step(ready, self.bundle.directory, self.filter)
             if self.wakeup.fd in ready:
                 self._reload()
             if self.checkup.step():

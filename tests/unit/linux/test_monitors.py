@@ -40,4 +40,4 @@ def test_a_place_that_is_removed_meanwhile_is_made_again(
     monkeypatch.setattr(monitors, "hierarchies", lambda: detect.Hierarchies("", {str(tmp_path): "name=systemd"}))
     monkeypatch.setattr(monitors, "write_kernel", join)
     monitors.move_in()
-    assert written == [f"{tmp_path}/mini/monitor/cgroup.procs"] * 2
+    assert written == [f"{tmp_path}/mini/monitor/tasks"] * 2

@@ -32,17 +32,17 @@ def leave() -> None:
     monitors().remove_if_empty()
 
 
-def move_in(found: Hierarchies | None = None) -> None:
-    """Move this process there, and with it those that it forks.
+def move_in(pid: int = 0) -> None:
+    """Move a process of one thread there, this one if none is given, and with it those that it forks.
 
     The removal of the last container may take the place away just then: it is made again.
     """
-    cgroup = monitors(found)
+    cgroup = monitors()
     for attempt in (1, 2, 3):
         try:
             cgroup.create({})
             for path in cgroup.join_files():
-                write_kernel(path, "0")
+                write_kernel(path, str(pid))
             return
         except OSError as exc:
             # ENODEV: the directory went between open(2) and write(2).

@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The monitor's door: who knocks has a process run in its container, by a child of the monitor.
+
+An exec by a launcher of its own takes 20 ms, nearly all of them to start an interpreter and to load code. The monitor
+has both: sealed, not dumpable, outside of the container. A fork of it is as good as a launcher, and there at once.
+
+The door is a socket in a directory of root's that nobody else may enter. As somebody may have given a container the
+whole of the host's file system to look at, which is enough to connect, who knocks has to be root and to show what no
+container can have: a descriptor of the host's mount namespace.
+
+1. The caller connects and sends one byte, with these descriptors (SCM_RIGHTS, unix(7)): its mount namespace, standard
+   output and error of the process, and standard input if it is to have one.
+2. `READY` comes back, or the end: then nothing has been done, and the caller does without us.
+3. The caller sends the request of `main.py` and shuts its side down; the answer comes back.
+
+A caller that goes away before it sent a request has nothing run, however late it is heard. One that goes away later
+takes the child with it, and so a terminal, whose process is told by SIGHUP.
+"""
+
+from __future__ import annotations
+
+import _socket
+import contextlib
+import fcntl
+import json
+import os
+import signal
+import struct
+from typing import NoReturn
+
+from ..linux import libc
+from . import bundle as bundles
+from . import confine, report, visit
+from .filters import Filter
+
+READY = b"\x06"
+BACKLOG = 64
+VISITS = 256  # at once; whoever comes then has to do without
+_DESCRIPTORS = 4
+_CREDENTIALS = "iII"  # struct ucred: pid, uid, gid
+
+
+class Door:
+    """One container's. `fds` are those to wait for, `step` is to be called with those that are ready."""
+
+    def __init__(self) -> None:
+        self._listener: _socket.socket | None = None
+        self._visits: dict[int, int] = {}
+        self._host: tuple[int, int] = (0, 0)
+
+    def open(self, directory: str, name: str, mounts: int) -> None:
+        """Be there for callers from the mount namespace `mounts`, as the only door in the directory."""
+        self._host = _identity(mounts)
+        listener = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM | _socket.SOCK_CLOEXEC | _socket.SOCK_NONBLOCK)
+        place = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            for other in os.listdir(directory):
+                if other.startswith("door."):
+                    os.unlink(os.path.join(directory, other))
+            # The path of a socket may be no longer than 108 bytes.
+            path = f"/proc/self/fd/{place}/{name}"
+            listener.bind(path)
+            os.chmod(path, 0o600)
+            listener.listen(BACKLOG)
+            self._listener = listener
+        finally:
+            os.close(place)
+
+    @property
+    def fds(self) -> list[int]:
+        """The door itself, unless there is no room, and the ends of those who have come in."""
+        if self._listener is None or len(self._visits) >= VISITS:
+            return list(self._visits)
+        return [self._listener.fileno(), *self._visits]
+
+    def step(self, ready: set[int], directory: str, filter_: Filter | None) -> None:
+        """Bury the children whose visits are over, and have another one answer who knocks."""
+        for pidfd in ready & self._visits.keys():
+            os.close(pidfd)
+            os.waitpid(self._visits.pop(pidfd), 0)
+        if self._listener is not None and self._listener.fileno() in ready:
+            with contextlib.suppress(OSError):
+                self._let_in(self._listener, directory, filter_)
+
+    def _let_in(self, listener: _socket.socket, directory: str, filter_: Filter | None) -> None:
+        caller, _address = listener._accept()  # type: ignore[attr-defined]
+        try:
+            pid = os.fork()
+            if pid == 0:
+                _answer(caller, self._host, directory, filter_)
+            self._visits[libc.pidfd_open(pid)] = pid
+        finally:
+            os.close(caller)
+
+
+def _answer(caller: int, host: tuple[int, int], directory: str, filter_: Filter | None) -> NoReturn:
+    """All of the visit, with nothing left of what is the monitor's."""
+    try:
+        os.setsid()
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+        (caller,) = confine.keep_only([caller])
+        os.set_blocking(caller, True)
+        given = _introduced(caller, host)
+        if given:
+            os.write(caller, READY)
+            _serve(caller, given, directory, filter_)
+    finally:
+        os._exit(0)
+
+
+def _introduced(caller: int, host: tuple[int, int]) -> list[int]:
+    """The streams that the caller gives, if it is who it must be; else nothing."""
+    connection = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM, 0, caller)
+    space = _socket.CMSG_SPACE(_DESCRIPTORS * struct.calcsize("i"))
+    _data, extra, _flags, _address = connection.recvmsg(1, space, _socket.MSG_CMSG_CLOEXEC)
+    credentials = connection.getsockopt(_socket.SOL_SOCKET, _socket.SO_PEERCRED, struct.calcsize(_CREDENTIALS))
+    connection.detach()
+    _pid, uid, _gid = struct.unpack(_CREDENTIALS, credentials)
+    if uid != 0 or not extra:
+        return []
+    mounts, *streams = struct.unpack(f"{len(extra[0][2]) // struct.calcsize('i')}i", extra[0][2])
+    return streams if len(streams) >= 2 and _identity(mounts) == host else []
+
+
+def _serve(caller: int, given: list[int], directory: str, filter_: Filter | None) -> None:
+    asked = report.read_all(caller)
+    if not asked:
+        return
+    fcntl.fcntl(caller, fcntl.F_SETOWN, os.getpid())
+    fcntl.fcntl(caller, fcntl.F_SETFL, os.O_ASYNC)  # the next that happens here is that the caller goes away: SIGIO
+    output, errors, *hold = given
+    os.dup2(output, 1)
+    os.dup2(errors, 2)
+    try:
+        answer = visit.serve(bundles.load(directory), filter_, {**json.loads(asked), "hold": hold})
+    except BaseException as exc:
+        answer = visit.failed(report.of("exec", exc))
+    os.write(caller, json.dumps(answer).encode())
+
+
+def _identity(fd: int) -> tuple[int, int]:
+    found = os.fstat(fd)
+    return found.st_dev, found.st_ino
