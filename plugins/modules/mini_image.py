@@ -66,42 +66,6 @@ options:
       - Of several images in it, the one called O(name) is taken. A single one gets that name, whatever it is called.
       - An archive is compared as O(src) is, a layout by the digest that the name has in it.
     type: path
-  registry_username:
-    description: Login for the registry. Without one, O(auth_file) is looked into.
-    type: str
-  registry_password:
-    description: Password, or access token, of O(registry_username).
-    type: str
-  auth_file:
-    description:
-      - Path on the managed host of a file of logins, as C(docker login), C(podman login) or C(skopeo login) writes it.
-      - When it is not given, the places are searched where podman and docker keep it for the user.
-        E(REGISTRY_AUTH_FILE), E(XDG_RUNTIME_DIR) and E(DOCKER_CONFIG) change them as they do there.
-      - Helper programs that such a file may name are not run.
-    type: path
-  ca_path:
-    description: Path on the managed host of the certificate of the authority that the registry's is checked with.
-    type: path
-  client_cert:
-    description: Path on the managed host of a certificate to show to the registry, perhaps with its key in it.
-    type: path
-  client_key:
-    description: Path on the managed host of the key of O(client_cert).
-    type: path
-  validate_certs:
-    description: Whether the registry's certificate is checked.
-    type: bool
-    default: true
-  plain_http:
-    description:
-      - Whether the registry is spoken to without encryption. Logins can be read by anybody on the way then.
-      - Proxies are those of the task's environment.
-    type: bool
-    default: false
-  timeout:
-    description: Seconds for which a registry may be silent. What broke off is gone on with, some times.
-    type: int
-    default: 60
   src:
     description:
       - Absolute path on the managed host of a root file system, a tar as C(docker export) makes it or a directory.
@@ -193,6 +157,7 @@ options:
 extends_documentation_fragment:
   - mini.containers.state
   - mini.containers.state.converges
+  - mini.containers.registry
 seealso:
   - module: mini.containers.mini_image_info
   - module: mini.containers.mini_container
@@ -292,11 +257,8 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.mini.containers.plugins.module_utils.core.paths import Paths
 from ansible_collections.mini.containers.plugins.module_utils.engine.images.converge import ensure, remove
-from ansible_collections.mini.containers.plugins.module_utils.glue.image import (
-    REGISTRY_OPTIONS,
-    connection,
-    image_spec,
-)
+from ansible_collections.mini.containers.plugins.module_utils.glue.image import image_spec
+from ansible_collections.mini.containers.plugins.module_utils.glue.registry import REGISTRY_OPTIONS, connection
 from ansible_collections.mini.containers.plugins.module_utils.glue.task import (
     STATE_ROOT_OPTION,
     plan_result,
@@ -342,7 +304,7 @@ def work(module: AnsibleModule, paths: Paths) -> dict[str, Any]:
         gone = remove(paths, params["name"], params["tag"], **options, check=module.check_mode)
         return plan_result(module, gone.plan, image=None, untagged=gone.untagged, deleted=gone.deleted)
     wanted = image_spec(params)
-    outcome = ensure(paths, wanted, connect=connection(params, wanted.reference), check=module.check_mode)
+    outcome = ensure(paths, wanted, connect=connection(params, wanted.reference, module.warn), check=module.check_mode)
     say_presumed(module, outcome.warnings)
     return plan_result(module, outcome.plan, image=outcome.image)
 

@@ -107,31 +107,7 @@ options:
   registry_password:
     description: Password, or access token, of O(registry_username).
     type: str
-  auth_file:
-    description: Path on the managed host of a file of logins, as for M(mini.containers.mini_image).
-    type: path
-  ca_path:
-    description: Path on the managed host of the certificate of the authority that registries are checked with.
-    type: path
-  client_cert:
-    description: Path on the managed host of a certificate to show to registries, perhaps with its key in it.
-    type: path
-  client_key:
-    description: Path on the managed host of the key of O(client_cert).
-    type: path
-  validate_certs:
-    description: Whether the certificates of registries are checked.
-    type: bool
-    default: true
-  plain_http:
-    description: Whether registries are spoken to without encryption.
-    type: bool
-    default: false
-  timeout:
-    description: Seconds for which a registry may be silent.
-    type: int
-    default: 60
-extends_documentation_fragment: [mini.containers.state]
+extends_documentation_fragment: [mini.containers.state, mini.containers.registry]
 notes:
   - C(ADD) of a URL is refused. M(ansible.builtin.get_url) fetches files into the context, and checks them.
   - C(RUN --security=insecure), and mounts of the types C(ssh) and secrets as variables, are refused.
@@ -191,7 +167,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.mini.containers.plugins.module_utils.core.paths import Paths
 from ansible_collections.mini.containers.plugins.module_utils.engine.builds.converge import build
 from ansible_collections.mini.containers.plugins.module_utils.glue.build import build_spec
-from ansible_collections.mini.containers.plugins.module_utils.glue.image import REGISTRY_OPTIONS, connection
+from ansible_collections.mini.containers.plugins.module_utils.glue.registry import REGISTRY_OPTIONS, connection
 from ansible_collections.mini.containers.plugins.module_utils.glue.task import (
     STATE_ROOT_OPTION,
     plan_result,
@@ -233,7 +209,7 @@ def work(module: AnsibleModule, paths: Paths) -> dict[str, Any]:
     outcome = build(
         paths,
         build_spec(module.params),
-        lambda reference: connection(module.params, reference),
+        lambda reference: connection(module.params, reference, module.warn),
         check=module.check_mode,
     )
     for warning in outcome.warnings:

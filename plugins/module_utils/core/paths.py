@@ -7,6 +7,7 @@
       image/                           an OCI image layout: oci-layout, index.json, blobs/sha256/…
       layer/<chain-id>/                unpacked layers, shared read-only lower directories
       layer/tmp/                       layers being unpacked, renamed when verified
+      download/<digits>                blobs being fetched, gone on with by the next task
       volume/<name>/record.json, _data
       network/<name>/record.json, lease/<address>, lease/<container id>, free/<range>
       host.json                        what was changed on the host as a whole
@@ -59,6 +60,10 @@ class Paths:
     @property
     def builds(self) -> str:
         return os.path.join(self.state_root, "build")
+
+    @property
+    def downloads(self) -> str:
+        return os.path.join(self.state_root, "download")
 
     # volumes
     @property

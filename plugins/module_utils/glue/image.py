@@ -3,21 +3,15 @@
 
 from __future__ import annotations
 
-import functools
 import os
 import re
-from typing import TYPE_CHECKING, Any, Callable, Optional
+from typing import Any, Callable, Optional
 
 from ..core.errors import BadInput
 from ..engine.images.spec import ARCHIVE, MISSING, NEVER, NONE, ROOTFS, ExportSpec, ImageSpec
 from ..image import platform
-from ..image.reference import Reference, full_id, id_prefix, parse
+from ..image.reference import full_id, id_prefix, parse
 from .options import table, text, words
-
-if TYPE_CHECKING:
-    from ..image.registry.address import Address
-    from ..image.registry.client import Registry
-    from ..image.registry.credentials import Credentials
 
 _PORT = re.compile(r"(\d{1,5})(?:-(\d{1,5}))?(?:/(tcp|udp|sctp))?\Z")
 # Which option says where an image comes from, and which values of `source` go with it.
@@ -168,52 +162,3 @@ CONFIG: tuple[tuple[str, Callable[[Any], Any]], ...] = (
     ("volumes", directories),
     ("stop_signal", _signal),
 )
-
-
-REGISTRY_OPTIONS: dict[str, Any] = {
-    "registry_username": {"type": "str"},
-    "registry_password": {"type": "str", "no_log": True},
-    "auth_file": {"type": "path"},
-    "ca_path": {"type": "path"},
-    "client_cert": {"type": "path"},
-    "client_key": {"type": "path"},
-    "validate_certs": {"type": "bool", "default": True},
-    "plain_http": {"type": "bool", "default": False},
-    "timeout": {"type": "int", "default": 60},
-}
-# What a task says of a registry when it says nothing.
-ANONYMOUS = {name: option.get("default") for name, option in REGISTRY_OPTIONS.items()}
-
-
-def connection(params: dict[str, Any], reference: Reference) -> Callable[[], Registry]:
-    """A client for the registry that the name means, made when it is first asked for: HTTP takes long to load."""
-
-    @functools.cache
-    def connect() -> Registry:
-        from ..image.registry.address import address
-        from ..image.registry.client import Registry
-        from ..image.registry.session import Session
-        from .http import Security, transport
-
-        where, timeout = address(reference), params["timeout"]
-        if timeout <= 0:
-            raise BadInput(f"timeout: {timeout} is not a number of seconds", hint="give a whole number above 0")
-        security = Security(*(params[option] for option in Security._fields))
-        session = Session(transport(security, timeout), where, _login(params, where), plain_http=params["plain_http"])
-        return Registry(session, timeout)
-
-    return connect
-
-
-def _login(params: dict[str, Any], where: Address) -> Optional[Credentials]:
-    from ..image.registry.credentials import Credentials, look_up, usual_files
-
-    username, password, path = (params.get(name) for name in ("registry_username", "registry_password", "auth_file"))
-    if username or password:
-        if not (username and password):
-            raise BadInput("registry_username and registry_password: one is given, and the other is not")
-        return Credentials(username, password)
-    if path and not os.path.exists(path):
-        raise BadInput(f"auth_file: there is no {path}", path=path)
-    home = os.path.expanduser("~")
-    return look_up([path] if path else usual_files(os.environ, home, os.getuid()), where)

@@ -56,7 +56,8 @@ class _Images:
     def fetch(self, number: int, *, check: bool = False) -> None:
         """Without a login of the task's own: what a registry asks for beyond the usual files is for mini_image."""
         from ..engine.images.converge import ensure
-        from .image import ANONYMOUS, connection, image_spec
+        from .image import image_spec
+        from .registry import ANONYMOUS, connection
 
         params = self._tasks[number][1]
         asked = (params["image"], params["platform"] or "")

@@ -18,7 +18,7 @@ MAX_NAME = 255
 _HUB = ("docker.io/", "index.docker.io/")
 _OFFICIAL = "library/"
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
-_HOST = rf"{_LABEL}(?:\.{_LABEL})*(?::[0-9]+)?\Z"  # compiled when there is one
+_HOST = rf"(?:{_LABEL}(?:\.{_LABEL})*|\[[0-9A-Fa-f:.]+\])(?::[0-9]+)?\Z"  # compiled when there is one
 _COMPONENT = re.compile(r"[a-z0-9]+(?:(?:\.|__?|-+)[a-z0-9]+)*\Z")
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}\Z")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}\Z")
@@ -80,10 +80,20 @@ def _is_name(name: str) -> bool:
     """Components between slashes; the first is a host when it could be nothing else, as in Docker."""
     host, slash, rest = name.partition("/")
     if slash and (host == "localhost" or not _COMPONENT.match(host) or "." in host):
-        if not re.match(_HOST, host):
+        if not is_host(host):
             return False
         name = rest
-    return all(_COMPONENT.match(component) for component in name.split("/"))
+    return is_path(name)
+
+
+def is_host(text: str) -> bool:
+    """A host, perhaps with a port. An address of IPv6 stands in brackets."""
+    return re.match(_HOST, text) is not None
+
+
+def is_path(text: str) -> bool:
+    """Components between slashes, as repositories are called."""
+    return all(_COMPONENT.match(component) for component in text.split("/"))
 
 
 def _check_tag(text: str, tag: str) -> str:

@@ -21,6 +21,7 @@ class Shelf:
     """The images of one layout."""
 
     streams = 1
+    resumes = False
 
     def __init__(self, path: str) -> None:
         self._layout = Layout(path)

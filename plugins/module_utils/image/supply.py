@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Protocol
 from ..core.errors import BadImage, StepFailed
 from ..linux.files import sync_tree
 from . import index, media
+from .downloads import Downloads
 from .intake import restore
 from .layout import check_layers, open_regular
 from .manifest import Descriptor, ImageDocument, Manifest, chain_ids
@@ -37,10 +38,14 @@ MAX_DEPTH = 3  # an index may list indexes; nobody needs more
 
 
 class Supplier(Protocol):
-    """Whoever has the blobs of an image. `streams`: how many of them may be asked for at once."""
+    """Whoever has the blobs of an image. `streams`: how many of them may be asked for at once; `resumes`: whether a
+    blob is gone on with whose file has a beginning of it, as one does from far away.
+    """
 
     @property
     def streams(self) -> int: ...
+    @property
+    def resumes(self) -> bool: ...
 
     def document(self, descriptor: Descriptor) -> bytes:
         """A small blob, verified."""
@@ -84,6 +89,7 @@ class _Collector:
         self._supplier = supplier
         self._store = store
         self._work = work
+        self._downloads = Downloads(store.paths)
         self._stop = threading.Event()
         self._failure: BaseException | None = None
 
@@ -116,6 +122,8 @@ class _Collector:
             except BaseException as exc:
                 self._stop.set()
                 pool.shutdown(cancel_futures=True)
+                if isinstance(exc, BadImage):
+                    self._downloads.forget(lacking)
                 if self._failure is None or self._failure is exc:
                     raise
                 raise self._failure from None
@@ -138,7 +146,8 @@ class _Collector:
 
     def _check_space(self, lacking: Mapping[str, Descriptor]) -> None:
         space = os.statvfs(self._work.path)
-        free, need = space.f_bavail * space.f_frsize, sum(layer.size for layer in lacking.values())
+        free = space.f_bavail * space.f_frsize
+        need = sum(max(layer.size - self._downloads.size(layer.digest), 0) for layer in lacking.values())
         if need > free:
             raise StepFailed(
                 f"the image's layers have {need >> 20} MiB, and the state root has room for {free >> 20}",
@@ -148,15 +157,30 @@ class _Collector:
 
     def _fetch(self, layer: Descriptor) -> str:
         """The first that fails ends all: nobody waits for gigabytes that will not be used."""
-        path = self._work.new("blob")
         try:
-            self._supplier.fetch(layer, path, self._stop)
+            return self._download(layer) if self._supplier.resumes else self._copy(layer)
         except BaseException as exc:
             if not self._stop.is_set():
                 self._failure = exc
             self._stop.set()
             raise
+
+    def _copy(self, layer: Descriptor) -> str:
+        path = self._work.new("blob")
+        self._supplier.fetch(layer, path, self._stop)
         return path
+
+    def _download(self, layer: Descriptor) -> str:
+        """Once on this host, whoever else needs it. Who has waited for it may find it in the store."""
+        with self._downloads.claim(layer.digest, self._stop) as draft:
+            known = self._of_store(layer, verify=True)
+            if known:
+                os.unlink(draft)
+                return known
+            self._supplier.fetch(layer, draft, self._stop)
+            path = self._work.new("blob")
+            os.link(draft, path)
+            return path
 
 
 def _path(coming: Mapping[str, Future[str]], blobs: Mapping[str, str], digest: str) -> str:

@@ -43,6 +43,7 @@ class Archive:
     """What one archive has. `digest` is its own, `stat` what it was when it was read."""
 
     streams = 1
+    resumes = False
 
     def __init__(self, path: str, stat: os.stat_result) -> None:
         self.path = path

@@ -14,6 +14,7 @@ from types import TracebackType
 
 from ..core.paths import Paths
 from ..linux.files import make_private_dir, remove_tree
+from .downloads import AGE, Downloads
 
 _LOCK = "lock"
 
@@ -60,6 +61,11 @@ def abandoned(paths: Paths) -> list[str]:
     except FileNotFoundError:
         return []
     return [path for path in (os.path.join(directory(paths), name) for name in names) if not _owned(path)]
+
+
+def leftovers(paths: Paths, age: float = AGE) -> bool:
+    """Whether there is something of a task that broke off, and that no other goes on with."""
+    return bool(abandoned(paths) or Downloads(paths).abandoned(age))
 
 
 def _owned(path: str) -> bool:

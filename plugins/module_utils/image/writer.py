@@ -14,6 +14,7 @@ from ..core.specs import ImageConfig
 from ..linux.files import make_private_dir, remove_tree, sync_dir
 from . import rubbish, workspace
 from .document import parse
+from .downloads import AGE, Downloads
 from .intake import NewLayer, restore
 from .layout import REF_NAME
 from .manifest import Descriptor, History, ImageDocument, Manifest, chain_ids, sha256
@@ -67,6 +68,7 @@ class ImageWriter:
             os.replace(path, self.layout.blob(digest))
         for chain_id, directory in parcel.layers.items():
             self._place(directory, self.store.paths.layer(chain_id))
+        Downloads(self.store.paths).forget(parcel.blobs)
         sync_dir(self.layout.blobs)
 
     def accept(self, parcel: Parcel) -> Descriptor:
@@ -105,11 +107,14 @@ class ImageWriter:
                 blob = self.layout.blob(image.blobs[number].digest)
                 self._place(restore(blob, image.diff_ids[number], work, below=places[:number]), place)
 
-    def sweep(self, spared: Collection[str] = rubbish.NOTHING) -> None:
+    def sweep(self, spared: Collection[str] = rubbish.NOTHING, age: float = AGE) -> None:
         """Remove blobs, layers and workspaces that neither an image nor a container needs.
 
-        `spared` are digests of images that stay although they have no name.
+        `spared` are digests of images that stay although they have no name, and what was broken off and is younger than
+        `age` seconds waits to be gone on with.
         """
+        downloads = Downloads(self.store.paths)
+        downloads.forget(downloads.abandoned(age))
         for path in (*workspace.abandoned(self.store.paths), *self.layout.torn()):
             remove_tree(path)
         found = rubbish.look(self.store, self.used, spared=spared)

@@ -17,7 +17,8 @@ import pytest
 from ansible_collections.mini.containers.plugins.module_utils.core.errors import BadInput, NotFound, RegistryFailed
 from ansible_collections.mini.containers.plugins.module_utils.core.paths import Paths
 from ansible_collections.mini.containers.plugins.module_utils.engine.images import converge
-from ansible_collections.mini.containers.plugins.module_utils.glue.image import connection, image_spec
+from ansible_collections.mini.containers.plugins.module_utils.glue.image import image_spec
+from ansible_collections.mini.containers.plugins.module_utils.glue.registry import connection
 from ansible_collections.mini.containers.plugins.module_utils.image import platform
 from ansible_collections.mini.containers.plugins.module_utils.image.store import ImageStore, StoredImage
 from ansible_collections.mini.containers.plugins.modules.mini_image import ARGUMENT_SPEC
@@ -251,7 +252,8 @@ import sys
 sys.path.insert(0, sys.argv[1])
 from ansible_collections.mini.containers.plugins.module_utils.core.paths import Paths
 from ansible_collections.mini.containers.plugins.module_utils.engine.images.converge import ensure
-from ansible_collections.mini.containers.plugins.module_utils.glue.image import connection, image_spec
+from ansible_collections.mini.containers.plugins.module_utils.glue.image import image_spec
+from ansible_collections.mini.containers.plugins.module_utils.glue.registry import connection
 wanted = image_spec({"name": sys.argv[4], "pull": "missing"})
 outcome = ensure(Paths(sys.argv[2], sys.argv[3]), wanted, connect=connection({}, wanted.reference))
 unneeded = {"http", "ssl", "socket", "concurrent", "tarfile", "ansible"}

@@ -21,6 +21,8 @@ HEX = "0123456789abcdef" * 4
         ("localhost:5000/web", None, "localhost:5000/web:latest"),
         ("localhost:5000/web:v1", None, "localhost:5000/web:v1"),
         ("Registry.Example.org/team/web", None, "Registry.Example.org/team/web:latest"),
+        ("[fd00::1]:5000/web:1", None, "[fd00::1]:5000/web:1"),
+        ("[::1]/team/web", None, "[::1]/team/web:latest"),
         ("a__b--c.d_e", None, "a__b--c.d_e:latest"),
         ("web:_Tag.1-x", None, "web:_Tag.1-x"),
         (f"web:1@sha256:{HEX}", None, "web:1"),
@@ -65,6 +67,10 @@ def test_canonical(text: str, tag: str | None, canonical: str) -> None:
         (HEX, None),
         ("http://x/y", None),
         ("x\0y", None),
+        ("[fd00::1/web", None),
+        ("[fd00::1]", None),
+        ("fd00::1/web", None),
+        ("[x]/web", None),
     ],
 )
 def test_refused(text: object, tag: str | None) -> None:

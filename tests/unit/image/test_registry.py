@@ -16,7 +16,7 @@ from ansible_collections.mini.containers.plugins.module_utils.image.manifest imp
 from ansible_collections.mini.containers.plugins.module_utils.image.platform import Platform
 from ansible_collections.mini.containers.plugins.module_utils.image.reference import parse
 from ansible_collections.mini.containers.plugins.module_utils.image.registry import challenge, credentials
-from ansible_collections.mini.containers.plugins.module_utils.image.registry.address import Address, address
+from ansible_collections.mini.containers.plugins.module_utils.image.registry.address import Address, address, mirror
 from ansible_collections.mini.containers.plugins.module_utils.image.registry.credentials import Credentials
 
 HEX = "0123456789abcdef" * 4
@@ -175,6 +175,85 @@ def test_logins(tmp_path: Path, logins: dict[str, Any], typed: str, found: Crede
     path = tmp_path / "auth.json"
     path.write_text(json.dumps({"auths": logins, "credHelpers": {"x": "y"}}))
     assert credentials.look_up([str(tmp_path / "none"), str(path)], address(parse(typed))) == found
+
+
+HELPER = """#!/bin/sh
+read server
+[ "$1" = get ] || exit 9
+case $server in
+    host.example) echo '{"ServerURL": "x", "Username": "ann", "Secret": "s3cret"}' ;;
+    https://index.docker.io/v1/) echo '{"Username": "hub", "Secret": "s3cret"}' ;;
+    token.example) echo '{"Username": "<token>", "Secret": "s3cret"}' ;;
+    none.example) echo "credentials not found in native keychain"; exit 1 ;;
+    garbage.example) echo "s3cret" ;;
+    *) echo "s3cret"; echo "s3cret" >&2; exit 1 ;;
+esac
+"""
+BY_HOST = {"credHelpers": dict.fromkeys(("host.example", "none.example", "token.example", "other.example"), "x-y.z")}
+
+
+@pytest.mark.parametrize(
+    ("document", "typed", "found"),
+    [
+        (BY_HOST, "host.example/web", Credentials("ann", "s3cret")),
+        (BY_HOST, "none.example/web", None),
+        (BY_HOST, "elsewhere.example/web", None),
+        ({"credsStore": "x-y.z", "auths": {"https://index.docker.io/v1/": {}}}, "alpine", Credentials("hub", "s3cret")),
+        ({"credsStore": "missing", "auths": {}}, "alpine", None),
+        ({"credsStore": "missing", "auths": {"docker.io": coded("ann:x")}}, "alpine", Credentials("ann", "x")),
+        ({"credHelpers": {"docker.io": "x-y.z"}, "credsStore": "missing"}, "alpine", Credentials("hub", "s3cret")),
+    ],
+)
+def test_programs_that_have_logins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, document: Any, typed: str, found: Credentials | None
+) -> None:
+    assert asked(tmp_path, monkeypatch, document, typed) == found
+
+
+@pytest.mark.parametrize(
+    ("document", "typed", "message"),
+    [
+        (BY_HOST, "token.example/web", "a token for token.example"),
+        (BY_HOST, "other.example/web", "does not tell the login for other.example; try it"),
+        ({"credHelpers": {"garbage.example": "x-y.z"}}, "garbage.example/web", "does not tell the login"),
+        (
+            {"credHelpers": {"a.example": "missing"}},
+            "a.example/web",
+            "credential-missing, .* is not on this host",
+        ),
+        ({"credHelpers": {"a.example": "../x"}}, "a.example/web", "is not on this host"),
+        ({"credsStore": "missing", "auths": {"a.example": {}}}, "a.example/web", "is not on this host"),
+    ],
+)
+def test_programs_that_have_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, document: Any, typed: str, message: str
+) -> None:
+    with pytest.raises(RegistryFailed, match=message) as failure:
+        asked(tmp_path, monkeypatch, document, typed)
+    assert "s3cret" not in str(failure.value)
+
+
+def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, document: Any, typed: str) -> Credentials | None:
+    program, path = tmp_path / "docker-credential-x-y.z", tmp_path / "auth.json"
+    program.write_text(HELPER)
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    path.write_text(json.dumps(document))
+    return credentials.look_up([str(path)], address(parse(typed)))
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("mirror.example", ("mirror.example/library/alpine:3", False)),
+        ("https://mirror.example/", ("mirror.example/library/alpine:3", False)),
+        ("http://mirror:5000/hub/x", ("mirror:5000/hub/x/library/alpine:3", True)),
+        ("[fd00::1]:5000", ("[fd00::1]:5000/library/alpine:3", False)),
+    ],
+)
+def test_mirrors(text: str, found: tuple[str, bool]) -> None:
+    where, plain = mirror(text, address(parse("alpine:3")))
+    assert (str(where), plain) == found
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"auths": []}', '{"auths": {"a.b": {"auth": "s3cret!"}}}'])

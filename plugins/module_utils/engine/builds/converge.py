@@ -102,7 +102,7 @@ def _observe(maker: Maker, there: Optional[StoredImage]) -> Observation:
         there.id if there else "",
         built,
         leftovers=run.is_left(maker.paths, reference) or maker.network.is_left(),
-        rubbish=os.path.exists(cache.path(maker.paths, reference)) or bool(workspace.abandoned(maker.paths)),
+        rubbish=os.path.exists(cache.path(maker.paths, reference)) or workspace.leftovers(maker.paths),
     )
 
 

@@ -18,6 +18,7 @@ from ...core.paths import Paths
 from ...core.plan import Action, Step
 from ...image import archive
 from ...image.diff import Packed, pack
+from ...image.downloads import AGE
 from ...image.intake import NewLayer, take_in
 from ...image.manifest import Descriptor, History
 from ...image.media import MANIFEST
@@ -182,9 +183,9 @@ class ImageActions:
         with self.store.locked():
             everyone = used(self.paths)
             if everyone is not None:
-                spared = step.detail.get("spared", NOTHING)
+                spared, age = step.detail.get("spared", NOTHING), step.detail.get("age", AGE)
                 cache.sweep(self.paths)
-                ImageWriter(self.store, needed(self.paths, everyone)).sweep(spared)
+                ImageWriter(self.store, needed(self.paths, everyone)).sweep(spared, age)
 
     def take_back(self, step: Step) -> None:
         """Let the name mean what it meant, and sweep what came with the failed step."""

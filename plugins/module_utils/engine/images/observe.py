@@ -57,7 +57,7 @@ def observe(
     """The image that the task names. With `presume` its source need not exist: check mode cannot have made it."""
     store = ImageStore(paths)
     image, damaged = _find(store, str(wanted.reference))
-    common = Observation(image=image, damaged=damaged, leftovers=bool(workspace.abandoned(paths)))
+    common = Observation(image=image, damaged=damaged, leftovers=workspace.leftovers(paths))
     container = commit.container(paths, wanted.from_container) if wanted.from_container else None
     base = commit.config(container) if container else image.config if image and not wanted.src else None
     content = _source(paths, wanted, container, presume) or _remote(wanted, image, connect)

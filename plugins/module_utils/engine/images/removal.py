@@ -17,6 +17,7 @@ from ...core.paths import Paths
 from ...core.plan import Plan, Step
 from ...image import reference as references
 from ...image import rubbish, workspace
+from ...image.downloads import AGE
 from ...image.rubbish import NOTHING, Rubbish
 from ...image.store import ImageStore, StoredImage
 from .describe import repository_digests
@@ -75,7 +76,7 @@ def observe(paths: Paths, name: str, tag: Optional[str] = None, *, prune: bool =
         if everyone is None
         else rubbish.look(store, needed(paths, everyone, seen.names), seen.names, spared),
         spared=spared,
-        leftovers=bool(workspace.abandoned(paths)),
+        leftovers=workspace.leftovers(paths),
     )
 
 
@@ -118,9 +119,9 @@ def untag(names: Collection[str], unused: Optional[StoredImage], *, damaged: boo
     return [Step("untag", name, reason, detail={"unused": unused}) for name in names]
 
 
-def sweep(target: str, spared: frozenset[str] = NOTHING) -> Step:
-    """What nobody needs goes. `spared` are images without a name that stay."""
-    return Step("sweep", target, "what no image and no container needs", detail={"spared": spared})
+def sweep(target: str, spared: frozenset[str] = NOTHING, age: float = AGE) -> Step:
+    """What nobody needs goes. `spared` are images without a name that stay; `age` is that of what was broken off."""
+    return Step("sweep", target, "what no image and no container needs", detail={"spared": spared, "age": age})
 
 
 def refuse_used(paths: Paths, image: StoredImage) -> None:

@@ -54,7 +54,7 @@ def plan(seen: Unused) -> Plan:
         steps += removal.untag(image.references, image)
     swept = seen.rubbish and (seen.rubbish.images or seen.rubbish.layers or seen.rubbish.blobs)
     if swept or seen.leftovers:
-        steps.append(removal.sweep("store", seen.spared))
+        steps.append(removal.sweep("store", seen.spared, age=0))
     steps += [Step("remove-network", name, "no container is in it") for name in seen.networks]
     steps += [Step("remove-volume", name, "no container has it") for name in seen.volumes]
     return Plan.of(steps)

@@ -110,6 +110,6 @@ def _images(paths: Paths, filters: Filters, gone: Collection[str]) -> Unused:
         images=tuple(meant),
         rubbish=found,
         spared=spared,
-        leftovers=bool(workspace.abandoned(paths)),
+        leftovers=workspace.leftovers(paths, age=0),
         weights={"images": rubbish.weights(store, found)},
     )

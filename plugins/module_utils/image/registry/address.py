@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from ..reference import Reference
+from ...core.errors import BadInput
+from ..reference import Reference, is_host, is_path
 
 HUB = "docker.io"
 _HUB_SERVER = "registry-1.docker.io"
@@ -29,6 +30,18 @@ class Address(NamedTuple):
     def server(self) -> str:
         """Whom to ask."""
         return _HUB_SERVER if self.host == HUB else self.host
+
+
+def mirror(text: str, of: Address) -> tuple[Address, bool]:
+    """Where a mirror, `host[:port][/path]`, has what is at an address, and whether it is spoken to in the clear.
+
+    That is only so when it says `http://`.
+    """
+    scheme, _sep, rest = text.rpartition("://")
+    host, slash, path = rest.rstrip("/").partition("/")
+    if scheme not in ("", "https", "http") or not is_host(host) or (slash and not is_path(path)):
+        raise BadInput(f"mirrors: {text!r} is not a registry", hint="write host, host:port or host/path")
+    return Address(host, f"{path}/{of.repository}" if path else of.repository, of.version), scheme == "http"
 
 
 def address(reference: Reference) -> Address:

@@ -11,8 +11,10 @@ from typing import NamedTuple, Optional
 
 from ...core.errors import BadImage, BadInput
 from ..document import MAX_DOCUMENT, Document, parse
+from . import helper as helpers
 from .address import HUB, Address
 
+_HUB_KEY = "https://index.docker.io/v1/"
 _HUB_NAMES = (HUB, "index.docker.io", "registry-1.docker.io")
 
 
@@ -50,23 +52,32 @@ def look_up(paths: list[str], wanted: Address) -> Optional[Credentials]:
             raw = _read(path)
         except FileNotFoundError:
             continue
-        found = _in_file(raw, path, wanted)
+        found, helper = _in_file(raw, path, wanted)
+        if found is None and helper:
+            told = helpers.ask(helper, _HUB_KEY if wanted.host == HUB else wanted.host)
+            found = Credentials(*told) if told else None
         if found is not None:
             return found
     return None
 
 
-def _in_file(raw: bytes, path: str, wanted: Address) -> Optional[Credentials]:
+def _in_file(raw: bytes, path: str, wanted: Address) -> tuple[Optional[Credentials], str]:
+    """The login, or else the name of the program that has it."""
     try:
-        logins = parse(raw, path).child("auths")
+        document = parse(raw, path)
+        logins, programs = document.child("auths"), document.table("credHelpers")
         entry = next((logins.child(key) for key in _keys(wanted) if key in logins), None)
-        return None if entry is None else _decode(entry)
+        hosts = _HUB_NAMES if wanted.host == HUB else (wanted.host,)
+        # Where one program keeps all logins, an entry without any says that there is one for the registry.
+        store = document.text("credsStore", "") if entry is not None else ""
+        helper = next((programs[host] for host in hosts if host in programs), store)
+        return None if entry is None else _decode(entry), helper
     except (BadImage, ValueError):  # neither is shown: they may quote what is a secret
         raise BadInput(f"{path} is not a file of logins", hint="docker login or podman login writes one") from None
 
 
 def _decode(entry: Document) -> Optional[Credentials]:
-    """An entry without a password says that a helper program has it, and we run none."""
+    """An entry without a password says that a helper program has it."""
     pair = base64.b64decode(entry.text("auth", ""), validate=True).decode()
     username, _colon, password = pair.rstrip("\0").partition(":")
     username, password = username or entry.text("username", ""), password or entry.text("password", "")

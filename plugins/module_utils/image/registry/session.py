@@ -40,9 +40,11 @@ class Session:
         credentials: Optional[Credentials] = None,
         *,
         plain_http: bool = False,
+        attempts: int = ATTEMPTS,
         pause: Callable[[float], None] = time.sleep,
     ) -> None:
         self.where = where
+        self.attempts = attempts
         self.pause = pause
         self._transport = transport
         self._credentials = credentials
@@ -66,7 +68,7 @@ class Session:
         `path` may be a whole URL, as `elsewhere` gives it; `upload` is a file to send.
         """
         reason, wait = "", 0.0
-        for attempt in range(ATTEMPTS):
+        for attempt in range(self.attempts):
             if attempt:
                 self.pause(max(wait, backoff(attempt)))
             if stop is not None and stop.is_set():
@@ -83,7 +85,7 @@ class Session:
                 raise refusal
             reason, wait = refusal.message, _retry_after(reply)
         raise RegistryFailed(
-            f"no answer about {self.where}, after {ATTEMPTS} attempts: {reason}",
+            f"no answer about {self.where}, after {self.attempts} attempts: {reason}",
             hint=f"see whether this host reaches {self.where.server}; its proxy is set by the task's environment",
         )
 
@@ -92,7 +94,7 @@ class Session:
     ) -> tuple[Mapping[str, str], bytes]:
         """A small answer: what it says of itself, and what it is. One that breaks off is asked for again."""
         reason = ""
-        for attempt in range(ATTEMPTS):
+        for attempt in range(self.attempts):
             if attempt:
                 self.pause(backoff(attempt))
             reply = self.ask("GET", path, headers)
