@@ -10,7 +10,15 @@ import sys
 import tempfile
 from pathlib import Path
 
+import pytest
+
 REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """How much the fuzz tests try."""
+    parser.addoption("--fuzz", type=int, default=500, help="random images to try (tests/kernel/image/test_fuzz.py)")
+    parser.addoption("--fuzz-from", type=int, default=0, help="the first seed")
 
 
 def _collections() -> str:

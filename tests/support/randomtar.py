@@ -15,113 +15,101 @@ OWNERS = (0, 1, 1000, 65534, 2**21, 2**31, 2**32 - 2)
 
 
 class Maker:
-    """Members of one random layer. `upper`: it lies on others, so that whiteouts mean something."""
+    """Members of random layers. What is likely to be there is remembered, so that most of it can be unpacked."""
 
-    def __init__(self, chance: random.Random, *, upper: bool = False) -> None:
+    def __init__(self, chance: random.Random) -> None:
         self.chance = chance
-        self.upper = upper
-        self.directories = [""]  # what there was at some time: names that are likely to work
-        self.files = ["a"]
+        self.directories = [""]
+        self.files: list[str] = []
 
-    def layer(self, most: int = 50) -> bytes:
-        """The tar."""
-        return archive(*self.members(most))
-
-    def members(self, most: int = 50) -> list[bytes]:
-        """Its members. Directories come first as a rule, as tar writes them."""
+    def members(self, most: int, *, upper: bool) -> list[bytes]:
+        """Those of a layer. Directories come first as a rule, as tar writes them."""
         count = self.chance.randint(0, most)
         first = [self.directory(name) for name in NAMES if self.chance.random() < 0.5]
-        return [*first, *(self.member() for _number in range(count))]
+        makers = [*[self.file] * 4, *[self.link] * 2, self.directory, self.hard, self.node]
+        makers += [self.whiteout] * (2 if upper else self.chance.random() < 0.1)
+        return [*first, *(self.chance.choice(makers)() for _number in range(count))]
 
-    def path(self, depth: int = 3) -> str:
-        """`a`, `b/c`, `d/a/b`…, mostly in a directory that there is."""
-        if self.chance.random() < 0.2:
-            return "/".join(self.chance.choice(NAMES) for _level in range(self.chance.randint(1, depth)))
-        directory = self.chance.choice(self.directories)
-        return f"{directory}/{self.chance.choice(NAMES)}".lstrip("/")
+    def path(self) -> str:
+        """`a`, `b/c`, `d/a/b`…, nearly always in a directory that there is."""
+        if self.chance.random() < 0.03:
+            return "/".join(self.chance.choice(NAMES) for _level in range(3))
+        return f"{self.chance.choice(self.directories)}/{self.chance.choice(NAMES)}".lstrip("/")
+
+    def taken(self, path: str) -> str:
+        """The path, at which there is no directory any more."""
+        self.directories = [one for one in self.directories if one != path and not one.startswith(path + "/")]
+        self.files = [one for one in self.files if one in self.directories or not one.startswith(path + "/")]
+        return path
 
     def target(self) -> str:
         """Where a link may point: inside, upwards, from the root, to nothing."""
         beginning = self.chance.choice(("", "", "", "/", "../", "../../../", "./"))
-        return beginning + (self.path(2) if self.chance.random() < 0.95 else "none")
+        return beginning + (self.path() if self.chance.random() < 0.95 else "none")
 
     def spelled(self, path: str) -> str:
         """Another way to write the same name."""
         return self.chance.choice(("", "", "", "./", "/", "a/../", ".//")) + path
-
-    def directory(self, path: str) -> bytes:
-        self.directories += [path] * (path.count("/") < 3)
-        return self.extended() + member(self.spelled(path) + "/", DIR, **self.look())
 
     def look(self) -> dict[str, int]:
         """Mode, owner and time."""
         pick = self.chance.choice
         return {"mode": pick(MODES), "uid": pick(OWNERS), "gid": pick(OWNERS), "mtime": pick((0, 1, 10**9))}
 
-    def extended(self, *, attributes: bool = True) -> bytes:
+    def extended(self, *, attributes: bool = False) -> bytes:
         """Perhaps a pax header: a time with a fraction, an owner, an attribute."""
         records: dict[str, str | bytes] = {}
         if self.chance.random() < 0.3:
             records["mtime"] = f"{self.chance.randint(0, 10**9)}.{self.chance.randint(0, 10**9 - 1):09}"
-        if attributes and self.chance.random() < 0.1:
+        if attributes and self.chance.random() < 0.2:
             records["SCHILY.xattr.user.note"] = bytes(self.chance.randrange(256) for _byte in range(9))
         if self.chance.random() < 0.1:
             records["uid"] = str(self.chance.choice(OWNERS))
         return pax(records) if records else b""
 
-    def member(self) -> bytes:
-        """One of any kind."""
-        makers = (
-            self.file,
-            self.file,
-            self.file,
-            self.link,
-            self.link,
-            self.hard,
-            self.node,
-            self.whiteout,
-            self.plain,
-        )
-        return self.chance.choice(makers)()
-
-    def plain(self) -> bytes:
-        return self.directory(self.path())
+    def directory(self, path: str = "") -> bytes:
+        path = path or self.path()
+        self.files = [one for one in self.files if one != path]
+        self.directories += [path] * (path.count("/") < 3 and path not in self.directories)
+        return self.extended(attributes=True) + member(self.spelled(path) + "/", DIR, **self.look())
 
     def file(self) -> bytes:
         data = bytes([self.chance.randrange(256)]) * self.chance.choice((0, 1, 511, 512, 513, 3000))
-        path = self.path()
+        path = self.taken(self.path())
         self.files.append(path)
         name = self.spelled(path)
         kind = self.chance.choice((b"0", b"0", b"0", b"\0"))
         if self.chance.random() < 0.1:
             return long(name) + member("short", kind, data, **self.look())
-        return self.extended() + member(name, kind, data, **self.look())
+        return self.extended(attributes=True) + member(name, kind, data, **self.look())
 
     def link(self) -> bytes:
-        return self.extended(attributes=False) + member(
-            self.spelled(self.path()), LINK, link=self.target(), **self.look()
-        )
+        name, target = self.spelled(self.taken(self.path())), self.target()
+        return self.extended() + member(name, LINK, link=target, **self.look())
 
     def hard(self) -> bytes:
-        target = self.chance.choice(self.files) if self.chance.random() < 0.95 else self.path()
-        return member(self.spelled(self.path()), HARD, link=self.spelled(target), **self.look())
+        if not self.files:
+            return self.file()
+        target = self.chance.choice(self.files)
+        path = self.taken(self.path())
+        self.files.append(path)
+        return member(self.spelled(path), HARD, link=self.spelled(target), **self.look())
 
     def node(self) -> bytes:
-        kind = self.chance.choice((FIFO, CHAR, BLOCK))
-        return member(self.spelled(self.path()), kind, major=self.chance.randint(0, 3), minor=3, **self.look())
+        kind, name = self.chance.choice((FIFO, CHAR, BLOCK)), self.spelled(self.taken(self.path()))
+        return member(name, kind, major=self.chance.randint(0, 3), minor=3, **self.look())
 
     def whiteout(self) -> bytes:
         directory, _slash, name = self.path().rpartition("/")
         mark = ".wh..wh..opq" if self.chance.random() < 0.3 else f".wh.{name}"
-        if not self.upper and self.chance.random() < 0.9:
-            return self.file()
         return member(f"{directory}/{mark}" if directory else mark)
 
 
 def layers(seed: int, most: int = 50) -> list[bytes]:
     """One to three layers."""
     chance = random.Random(seed)
-    return [Maker(chance, upper=number > 0).layer(most) for number in range(chance.randint(1, 3))]
+    maker = Maker(chance)
+    return [archive(*maker.members(most, upper=number > 0)) for number in range(chance.randint(1, 3))]
 
 
 def damaged(raw: bytes, chance: random.Random) -> bytes:

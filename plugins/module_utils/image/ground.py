@@ -12,6 +12,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from contextlib import suppress
 from typing import Callable, Optional
 
 from ..core.errors import BadImage
@@ -43,6 +44,7 @@ class Ground:
         self._hides = hides
         self._made = made
         self._left = limit
+        self._brought: dict[bytes, int] = {}  # path to inode
 
     def directory(self, path: bytes) -> int:
         """An O_PATH descriptor of a directory, made with its parents where they are missing."""
@@ -54,6 +56,15 @@ class Ground:
     def resolve(self, path: bytes) -> bytes:
         """The same directory without links on the way; FileNotFoundError where there is none, here or below."""
         return self._walk(path, make=False)
+
+    def real(self, path: bytes) -> Optional[bytes]:
+        """As `resolve`; None where there is no directory."""
+        try:
+            return self.resolve(path)
+        except OSError as exc:
+            if exc.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+                raise
+            return None
 
     def below(self, path: bytes) -> Optional[Found]:
         """What the layers below have under a path without links, and this one does not hide."""
@@ -67,6 +78,16 @@ class Ground:
         directory, _slash, name = path.rpartition(b"/")
         with opened(self._of_layer(found, directory)) as source, opened(self.directory(directory)) as target:
             copy_item(Item(path, source, name, found.stat), target, name)
+            self._brought[path] = os.stat(name, dir_fd=target, follow_symlinks=False).st_ino
+
+    def take_back(self) -> None:
+        """Remove what was brought under a name that the layer hides after all; its new names stay."""
+        for path, inode in self._brought.items():
+            directory, _slash, name = path.rpartition(b"/")
+            if self._hides(path) and self.real(directory) == directory:
+                with opened(self.directory(directory)) as parent, suppress(FileNotFoundError):
+                    if os.stat(name, dir_fd=parent, follow_symlinks=False).st_ino == inode:
+                        os.unlink(name, dir_fd=parent)
 
     def _has(self, path: bytes) -> bool:
         try:

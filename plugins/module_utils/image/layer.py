@@ -208,6 +208,7 @@ class _Unpacker:
     def finish(self) -> None:
         """Whiteouts, and the times of directories, which everything before has changed."""
         with _blame(b"a whiteout"):
+            self._ground.take_back()
             self._whiteouts.write(self._ground, self._below)
         for path, time_ns in self._times.items():
             try:

@@ -93,12 +93,9 @@ def join(directory: bytes, name: bytes) -> bytes:
 def _hide(ground: Ground, path: bytes, *, made: bool) -> None:
     """`made`: the directory stays, and only what is in it goes."""
     directory, _slash, name = path.rpartition(b"/")
-    try:
-        if ground.resolve(directory) != directory:
-            return  # a later member is in its place, which is enough
-        parent = ground.directory(directory)
-    except (FileNotFoundError, NotADirectoryError):
-        return
+    if ground.real(directory) != directory:
+        return  # a later member is in its place, which is enough
+    parent = ground.directory(directory)
     try:
         if made and not mode_of(parent, name):
             os.close(ground.directory(path))
