@@ -70,11 +70,12 @@ def _read(root: int, name: str) -> Optional[tuple[str, int]]:
         if exc.errno in _ELSEWHERE:
             return None
         raise NotFound(f"{name} cannot be read: {exc.strerror}", path=name, errno=exc.errno) from exc
-    with open(fd, "rb") as handle:
+    with opened(fd):
         found = os.fstat(fd)
         if not stat.S_ISREG(found.st_mode):
             raise BadInput(f"{name} is not a regular file", path=name)
-        raw = handle.read(MAX_SIZE + 1)
+        with open(fd, "rb", closefd=False) as handle:
+            raw = handle.read(MAX_SIZE + 1)
     if len(raw) > MAX_SIZE:
         raise BadInput(f"{name} is larger than {MAX_SIZE >> 20} MiB", path=name)
     try:

@@ -30,7 +30,7 @@ from ...image.replica import (
 from ...image.rooted import clear, mode_of, write_all
 from ...image.tree import Item
 from ...linux.files import open_in_root
-from ..copies.place import find
+from ..copies.place import MAX_LINKS, find
 from .sources import Tree
 
 _SETID = 0o6000
@@ -93,18 +93,31 @@ class Copier:
         with find(self._root, path, follow=True) as place:
             put_file(place.parent, place.name, look, lambda fd: write_all(fd, content))
 
-    def make(self, path: str, time_ns: int) -> None:
-        """A directory with those above it, where they are missing."""
+    def make(self, path: str, time_ns: int, links: int = 0) -> None:
+        """A directory with those above it, where they are missing. A link that leads nowhere yet leads there then."""
         done = "/"
         for part in path.strip("/").split("/"):
             above, done = done, os.path.join(done, part)
             if part and not self._is_directory(done):
-                self._touch(above)
-                with opened(open_in_root(self._root, above, os.O_PATH | os.O_DIRECTORY)) as parent:
-                    if mode_of(parent, os.fsencode(part)):
-                        raise BadInput(f"{done} is there, and is no directory")
-                    os.mkdir(part, 0o755, dir_fd=parent)
-                self._dress_directory(done, Look(*(self._dress.owner or (0, 0)), 0o755, time_ns))
+                text = self._make_one(above, part, time_ns)
+                if text:
+                    if links == MAX_LINKS:
+                        raise BadInput(f"{done} is a link that leads nowhere")
+                    self.make(os.path.join(above, text), time_ns, links + 1)
+
+    def _make_one(self, above: str, name: str, time_ns: int) -> str:
+        """A directory in another one; or, if a link stands there, what that says."""
+        path = os.path.join(above, name)
+        with opened(open_in_root(self._root, above, os.O_PATH | os.O_DIRECTORY)) as parent:
+            mode = mode_of(parent, os.fsencode(name))
+            if stat.S_ISLNK(mode):
+                return os.readlink(name, dir_fd=parent)
+            if mode:
+                raise BadInput(f"{path} is there, and is no directory")
+            self._touch(above)
+            os.mkdir(name, 0o755, dir_fd=parent)
+        self._dress_directory(path, Look(*(self._dress.owner or (0, 0)), 0o755, time_ns))
+        return ""
 
     def finish(self) -> None:
         """Give directories their times: what was made in them has changed those."""
