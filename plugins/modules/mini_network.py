@@ -30,9 +30,12 @@ options:
     choices: [present, absent]
     default: present
   driver:
-    description: How the network is made.
+    description:
+      - How the network is made. V(bridge) is a network of this host.
+      - V(vxlan) is one network over many hosts, which O(vxlan) names. Each has a bridge with a slice of the addresses,
+        and routes to the slices of the others, through packets of VXLAN (UDP port 4789). They are not encrypted.
     type: str
-    choices: [bridge]
+    choices: [bridge, vxlan]
     default: bridge
   subnet:
     description:
@@ -72,11 +75,49 @@ options:
       aux_addresses:
         description: Addresses, by any name, that no container gets.
         type: dict
+  vxlan:
+    description:
+      - The hosts of a network with O(driver=vxlan), which needs O(subnet) as well. All hosts must be given the same,
+        but for O(vxlan.host); a host that is added or removed is one more run on all of them.
+      - The role C(mini_stack) makes it of the inventory.
+    type: dict
+    suboptions:
+      host:
+        description: What this host is called in O(vxlan.hosts).
+        type: str
+        required: true
+      hosts:
+        description:
+          - The hosts by name, each with the address by which the others reach it, IPv4 or IPv6, the same for all.
+          - "The last bits of that address are the number of the host's slice. Where two hosts would have the same
+            number, give one of them another, as V({address: 192.0.2.7, slice: 200})."
+        type: dict
+        required: true
+      slices:
+        description: Into how many slices the subnets are divided, a power of two.
+        type: int
+        default: 256
+      vni:
+        description: Number of the network in its packets. Made from its name, when left out.
+        type: int
+      port:
+        description: UDP port between the hosts.
+        type: int
+        default: 4789
+  names:
+    description:
+      - "Of a network with O(driver=vxlan), what its containers on other hosts are called, as
+        V({host: {name: address}}), so that those on this host find them by name. Several addresses are a list. This
+        host's own are left out."
+      - What is known of a host that is not mentioned stays. An address must be one of its host's slice.
+    type: dict
   internal:
     description: Whether containers are kept from everything but each other and the host.
     type: bool
   mtu:
-    description: Largest packet, in bytes. That of the host's default route, when a network is made without it.
+    description:
+      - Largest packet, in bytes. That of the host's default route, when a network is made without it.
+      - With O(driver=vxlan), what fits into the packets between the hosts with 50 bytes more, or 70 over IPv6.
     type: int
   isolate:
     description: Whether containers of other networks are kept out. They are, when left out.
@@ -131,6 +172,15 @@ EXAMPLES = r"""
     labels:
       site: demo
 
+- name: One network over all hosts of a group
+  mini.containers.mini_network:
+    name: mesh
+    driver: vxlan
+    subnet: 10.50.0.0/16
+    vxlan:
+      host: "{{ inventory_hostname }}"
+      hosts: {web1: 192.0.2.11, web2: 192.0.2.12, web3: 192.0.2.13}
+
 - name: Remove a network and disconnect who is left in it
   mini.containers.mini_network:
     name: backend
@@ -159,6 +209,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.mini.containers.plugins.module_utils.core.paths import Paths
 from ansible_collections.mini.containers.plugins.module_utils.engine.networks.converge import ensure, remove
 from ansible_collections.mini.containers.plugins.module_utils.glue.network import NETWORK_OPTIONS, given, network_spec
+from ansible_collections.mini.containers.plugins.module_utils.glue.overlay import names_of
 from ansible_collections.mini.containers.plugins.module_utils.glue.task import (
     STATE_ROOT_OPTION,
     plan_result,
@@ -180,7 +231,7 @@ def work(module: AnsibleModule, paths: Paths) -> dict[str, Any]:
     if module.params["state"] == "absent":
         outcome = remove(paths, spec.name, **switches)
     else:
-        outcome = ensure(paths, spec, given(module.params), **switches)
+        outcome = ensure(paths, spec, given(module.params), names=names_of(module.params), **switches)
     return plan_result(module, outcome.plan, network=outcome.network)
 
 

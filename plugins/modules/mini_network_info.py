@@ -11,6 +11,8 @@ short_description: Show networks of containers
 version_added: 0.1.0
 description:
   - Shows one network, or all, with the keys of C(docker network inspect).
+  - C(Names) are the names and aliases of the containers, with their addresses, as they find each other. Of a network
+    over many hosts, they are those of this host, and C(Peers) are the others.
 options:
   name:
     description: Name of a network. All networks, when left out.
@@ -43,7 +45,7 @@ network:
   description: The network that O(name) names, C(null) when it does not exist.
   returned: when O(name) is given
   type: dict
-  sample: {"Id": "8a4c…", "Name": "backend", "Driver": "bridge", "Containers": {}}
+  sample: {"Id": "8a4c…", "Name": "backend", "Driver": "bridge", "Containers": {}, "Names": {}}
 networks:
   description: All the networks asked for, in the order of their names.
   returned: always
@@ -56,6 +58,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.mini.containers.plugins.module_utils.core.paths import Paths
+from ansible_collections.mini.containers.plugins.module_utils.engine.containers.neighbours import names_in
 from ansible_collections.mini.containers.plugins.module_utils.engine.networks.describe import describe
 from ansible_collections.mini.containers.plugins.module_utils.engine.networks.record import every, find
 from ansible_collections.mini.containers.plugins.module_utils.glue.task import STATE_ROOT_OPTION, run_task
@@ -70,7 +73,8 @@ def work(module: AnsibleModule, paths: Paths) -> dict[str, Any]:
     """Read only."""
     name = module.params["name"]
     found = [find(paths, name)] if name else list(every(paths))
-    shown = [describe(paths, record) for record in found if record is not None]
+    known = [record for record in found if record is not None]
+    shown = [{**describe(paths, record), "Names": names_in(paths, record.name)} for record in known]
     result: dict[str, Any] = {"changed": False, "exists": bool(shown), "networks": shown}
     if name:
         result["network"] = shown[0] if shown else None

@@ -10,6 +10,7 @@
       download/<digits>                blobs being fetched, gone on with by the next task
       volume/<name>/record.json, _data
       network/<name>/record.json, lease/<address>, lease/<container id>, free/<range>
+      network/<name>/far.json          what containers of the network are called that are on other hosts
       host.json                        what was changed on the host as a whole
       container/<id>/record.json, config.json, upper/, work/, rootfs/, hosts, resolv.conf, hostname, log
       name/<name>                      symbolic link to ../container/<id>; creating it reserves the name
@@ -89,6 +90,9 @@ class Paths:
 
     def network_record(self, name: str) -> str:
         return os.path.join(self.network(name), "record.json")
+
+    def far_names(self, network: str) -> str:
+        return os.path.join(self.network(network), "far.json")
 
     def leases(self, network: str) -> str:
         return os.path.join(self.network(network), "lease")

@@ -70,8 +70,33 @@ class Subnet:
 
 
 @dataclass(frozen=True)
+class Vxlan:
+    """What a network has that is one over many hosts, each of which gives out addresses of its own slice.
+
+    `host` is this host in `hosts`, which has the addresses of all among themselves; `subnets` are divided into `slices`
+    equal parts, and `numbers` are the slices of the hosts whose address does not say it. `vni` is the network's number
+    in packets, which go to the UDP port `port`.
+    """
+
+    host: str
+    hosts: dict[str, str]
+    subnets: tuple[str, ...]
+    slices: int
+    vni: int
+    port: int = 4789
+    numbers: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def address(self) -> str:
+        """This host's own."""
+        return self.hosts[self.host]
+
+
+@dataclass(frozen=True)
 class NetworkSpec:
     """A network. A family that is enabled and has no subnet gets one when the network is created, and keeps it.
+
+    `ipam_config` is what this host gives out: of a network over many hosts, its slices.
 
     `driver_options` are as given; what they mean is in fields of their own as well. `isolate` keeps the containers of
     other networks out.
@@ -87,6 +112,7 @@ class NetworkSpec:
     enable_ipv6: bool = False
     isolate: bool = True
     driver_options: dict[str, str] = field(default_factory=dict)
+    vxlan: Optional[Vxlan] = None
 
     @staticmethod
     def of_older(fields: dict[str, Any]) -> dict[str, Any]:
@@ -101,18 +127,22 @@ class NetworkSpec:
 
     @property
     def subnets(self) -> tuple[str, ...]:
-        """All subnets, of both families."""
-        return tuple(entry.subnet for entry in self.ipam_config)
+        """All subnets, of both families and on all hosts."""
+        return self.vxlan.subnets if self.vxlan else tuple(entry.subnet for entry in self.ipam_config)
+
+    def whole(self, entry: Subnet) -> str:
+        """The subnet that an entry is, or is a slice of."""
+        return entry.subnet if self.vxlan is None else self.subnet4 if entry.version == 4 else self.subnet6
 
     @property
     def subnet4(self) -> str:
         """The first IPv4 subnet, or an empty string."""
-        return next((entry.subnet for entry in self.of_family(4)), "")
+        return next((subnet for subnet in self.subnets if ":" not in subnet), "")
 
     @property
     def subnet6(self) -> str:
         """The first IPv6 subnet, or an empty string."""
-        return next((entry.subnet for entry in self.of_family(6)), "")
+        return next((subnet for subnet in self.subnets if ":" in subnet), "")
 
 
 @dataclass(frozen=True, order=True)

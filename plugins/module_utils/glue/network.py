@@ -9,12 +9,13 @@ from typing import Any
 from ..core.errors import BadInput
 from ..core.names import check_name
 from ..core.specs import NetworkSpec, Subnet
-from ..network import pools
+from ..network import pools, slices
 from .driver_options import MTU, driver_options, mtu
+from .overlay import OVERLAY_OPTIONS, vxlan_of
 
 NETWORK_OPTIONS: dict[str, Any] = {
     "name": {"type": "str", "required": True},
-    "driver": {"type": "str", "choices": ["bridge"], "default": "bridge"},
+    "driver": {"type": "str", "choices": ["bridge", "vxlan"], "default": "bridge"},
     "subnet": {"type": "str"},
     "gateway": {"type": "str"},
     "ipam_config": {
@@ -34,26 +35,29 @@ NETWORK_OPTIONS: dict[str, Any] = {
     "enable_ipv6": {"type": "bool"},
     "isolate": {"type": "bool"},
     "driver_options": {"type": "dict"},
+    **OVERLAY_OPTIONS,
 }
 
-_MENTIONED = ("internal", "mtu", "labels", "enable_ipv4", "enable_ipv6", "isolate", "driver_options")
+_MENTIONED = ("internal", "mtu", "labels", "enable_ipv4", "enable_ipv6", "isolate", "driver_options", "vxlan")
 
 
 def network_spec(params: Mapping[str, Any]) -> NetworkSpec:
     """What the task asks for; options that are left out have their empty value."""
-    entries = _ipam_config(params)
+    name, entries = check_name("network", params["name"]), _ipam_config(params)
+    vxlan = vxlan_of(name, params, entries)
     options = driver_options(params["driver_options"] or {})
     return NetworkSpec(
-        name=check_name("network", params["name"]),
+        name=name,
         driver=params["driver"],
-        ipam_config=entries,
+        ipam_config=slices.slices_of(vxlan, vxlan.host) if vxlan else entries,
         internal=bool(params["internal"]),
         mtu=mtu(params["mtu"] or 0, options),
         labels={str(key): str(value) for key, value in (params["labels"] or {}).items()},
-        enable_ipv4=params["enable_ipv4"] is not False,
+        enable_ipv4=params["enable_ipv4"] is not False and not (vxlan and all(":" in net for net in vxlan.subnets)),
         enable_ipv6=_ipv6(params, entries),
         isolate=params["isolate"] is not False,
         driver_options=options,
+        vxlan=vxlan,
     )
 
 

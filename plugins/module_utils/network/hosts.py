@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from ..linux.files import read_text
 
@@ -23,6 +23,8 @@ ff02::2	ip6-allrouters
 """
 
 Names = tuple[str, Sequence[str]]
+Far = Mapping[str, Mapping[str, Sequence[str]]]
+"""Containers on other hosts: the host's name → the container's → its addresses."""
 
 
 def lines(entries: Iterable[Names]) -> str:

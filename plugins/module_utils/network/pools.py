@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 import itertools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Optional, Union
 
 from ..core.errors import BadInput, Conflict
@@ -125,12 +125,12 @@ def check_apart(subnets: Iterable[str]) -> None:
 # What is taken
 
 
-def taken_by_routes(routes: Iterable[Route], names: dict[int, str], own: str = "") -> dict[str, str]:
-    """Subnets that the host routes already, with the words that name them; but those of the interface `own`."""
+def taken_by_routes(routes: Iterable[Route], names: dict[int, str], own: Collection[str] = ()) -> dict[str, str]:
+    """Subnets that the host routes already, with the words that name them; but those of the interfaces `own`."""
     found: dict[str, str] = {}
     for route in routes:
         everything = route.prefix <= _WHOLE_WORLD[route.version]
-        if everything or route.link_local or route.kind != UNICAST or names.get(route.index) == own != "":
+        if everything or route.link_local or route.kind != UNICAST or names.get(route.index) in own:
             continue
         device = names.get(route.index, "another table")
         found[f"{route.destination}/{route.prefix}"] = f"the route {route.destination}/{route.prefix} on {device}"

@@ -36,6 +36,7 @@ IFLA_ADDRESS, IFLA_IFNAME, IFLA_MTU, IFLA_MASTER = 1, 3, 4, 10
 IFLA_LINKINFO, IFLA_IFALIAS, IFLA_NET_NS_FD = 18, 20, 28
 IFLA_INFO_KIND, IFLA_INFO_DATA, IFLA_INFO_SLAVE_KIND, IFLA_INFO_SLAVE_DATA = 1, 2, 4, 5
 VETH_INFO_PEER, IFLA_BRPORT_MODE = 1, 4
+VXLAN_ID, VXLAN_LOCAL, VXLAN_LEARNING, VXLAN_PORT, VXLAN_LOCAL6 = 1, 4, 7, 15, 17
 IFA_ADDRESS, IFA_LOCAL, IFA_BROADCAST = 1, 2, 4
 RTA_DST, RTA_OIF, RTA_GATEWAY, RTA_PRIORITY = 1, 4, 5, 6
 IFA_F_NODAD = 0x02
@@ -57,7 +58,8 @@ class Rtnl(Netlink):
 
 @dataclass(frozen=True)
 class Link:
-    """A network interface. `master` is the index of the bridge it is a port of, or 0."""
+    """A network interface. `master` is the index of the bridge it is a port of, or 0; `data` are attributes that only
+    its kind has."""
 
     index: int
     name: str
@@ -67,6 +69,7 @@ class Link:
     master: int
     alias: str
     kind: str
+    data: bytes = b""
 
 
 @dataclass(frozen=True)
@@ -140,6 +143,7 @@ def _link(raw: bytes) -> Link:
         master=_integer(found.get(IFLA_MASTER)),
         alias=_string(found.get(IFLA_IFALIAS, b"")),
         kind=_string(info.get(IFLA_INFO_KIND, b"")),
+        data=info.get(IFLA_INFO_DATA, b""),
     )
 
 
@@ -169,6 +173,22 @@ def create_veth(rtnl: Rtnl, host: str, inside: str, netns_fd: int, mac: bytes, m
         [text(IFLA_IFNAME, host), number32(IFLA_MASTER, master), *size, info]
     )
     rtnl.request(f"create the veth pair {host} and {inside}", RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, body)
+
+
+def create_vxlan(rtnl: Rtnl, name: str, mac: str, vni: int, port: int, local: str) -> None:
+    """A tunnel's end at the address `local`, down, that learns nothing of where packets come from."""
+    raw = _raw(local)
+    data = nested(
+        IFLA_INFO_DATA,
+        number32(VXLAN_ID, vni),
+        attribute(VXLAN_LOCAL if len(raw) == 4 else VXLAN_LOCAL6, raw),
+        attribute(VXLAN_PORT, port.to_bytes(2, "big")),
+        attribute(VXLAN_LEARNING, b"\0"),
+    )
+    body = _IFINFO.pack(socket.AF_UNSPEC, 0, 0, 0, 0) + text(IFLA_IFNAME, name)
+    body += attribute(IFLA_ADDRESS, bytes.fromhex(mac.replace(":", "")))
+    body += nested(IFLA_LINKINFO, text(IFLA_INFO_KIND, "vxlan"), data)
+    rtnl.request(f"create the VXLAN device {name}", RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, body)
 
 
 def set_link(rtnl: Rtnl, index: int, *, mtu: int = 0, alias: str = "", master: int = 0) -> None:

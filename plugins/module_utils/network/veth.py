@@ -30,8 +30,9 @@ FIRST_METRIC = {4: 0, 6: 1}  # 0 is no metric in IPv6: the kernel takes 1024 for
 @dataclass(frozen=True)
 class Cable:
     """What attaching needs to know: names of both ends, the addresses with their prefix lengths, where the default
-    routes lead, and other subnets of the network, whose addresses are neighbours too. `sysctls` are settings of the
-    end inside, by their path below /proc/sys/net, in which IFNAME stands for its name."""
+    routes lead, and other subnets of the network, whose addresses are neighbours too; `beyond` are subnets of it that
+    are behind a gateway. `sysctls` are settings of the end inside, by their path below /proc/sys/net, in which IFNAME
+    stands for its name."""
 
     host: str
     inside: str
@@ -43,6 +44,7 @@ class Cable:
     mtu: int = 0
     mac: str = ""
     sysctls: Mapping[str, str] = field(default_factory=dict)
+    beyond: tuple[tuple[str, str], ...] = ()
 
     @property
     def hardware(self) -> bytes:
@@ -62,6 +64,10 @@ class Cable:
         ways = [(6 if ":" in gateway else 4, gateway) for gateway in self.gateways]
         return [
             *((subnet, "", self.metric + FIRST_METRIC[6 if ":" in subnet else 4]) for subnet in self.neighbours),
+            *(
+                (subnet, gateway, self.metric + FIRST_METRIC[6 if ":" in subnet else 4])
+                for subnet, gateway in self.beyond
+            ),
             *((DEFAULT[version], gateway, self.metric + FIRST_METRIC[version]) for version, gateway in ways),
         ]
 

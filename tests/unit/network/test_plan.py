@@ -20,7 +20,7 @@ from ansible_collections.mini.containers.plugins.module_utils.engine.networks.pl
 from ansible_collections.mini.containers.plugins.module_utils.engine.networks.record import BRIDGE as NAME
 from ansible_collections.mini.containers.plugins.module_utils.engine.networks.record import ICC, NetworkRecord
 from ansible_collections.mini.containers.plugins.module_utils.glue.driver_options import MTU
-from ansible_collections.mini.containers.plugins.module_utils.glue.network import given, network_spec
+from ansible_collections.mini.containers.plugins.module_utils.glue.network import NETWORK_OPTIONS, given, network_spec
 from ansible_collections.mini.containers.plugins.module_utils.network import bridge
 from ansible_collections.mini.containers.plugins.module_utils.network.bridge import BridgeState
 from ansible_collections.mini.containers.plugins.module_utils.network.firewall.changes import Found, Present
@@ -157,11 +157,7 @@ def test_somebody_elses_bridge():
         plan_present(SPEC, (), replace(NOTHING, bridge=replace(BRIDGE, kind="dummy")))
 
 
-OPTIONS = {
-    "name": "web", "driver": "bridge", "subnet": None, "gateway": None, "ipam_config": None, "internal": None,
-    "mtu": None, "labels": None, "enable_ipv4": None, "enable_ipv6": None, "isolate": None,
-    "driver_options": None,
-}  # fmt: skip
+OPTIONS = {"driver": "bridge", **dict.fromkeys(NETWORK_OPTIONS.keys() - {"driver"}), "name": "web"}
 
 
 def test_options():

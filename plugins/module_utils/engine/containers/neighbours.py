@@ -12,7 +12,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple, Optional, Union
 
 from ...core.errors import CorruptRecord
@@ -20,7 +20,7 @@ from ...core.paths import Paths
 from ...linux.files import make_private_dir
 from ...network.hosts import Names, lines
 from ...runtime.state import stamp
-from ..networks import attach
+from ..networks import attach, far
 from ..records import load
 from .bundle import hostname
 from .record import ContainerRecord, NamedRecord, in_order
@@ -65,13 +65,24 @@ class Neighbours:
         """The lines of a hosts file about all containers of these networks but one."""
         wanted = frozenset(networks)
         if wanted not in self._ordered:
-            self._ordered[wanted] = _Ordered(
-                (ip, names, container_id)
-                for network in wanted
-                for container_id, found in self.of(network).items()
-                for ip, names in found.shown[network]
-            )
+            self._ordered[wanted] = _Ordered(entry for network in wanted for entry in self._entries(network))
         return self._ordered[wanted].but(but)
+
+    def _entries(self, network: str) -> Iterator[tuple[str, Sequence[str], str]]:
+        """Addresses and names, here and on other hosts, and whose they are."""
+        for container_id, found in self.of(network).items():
+            yield from ((ip, names, container_id) for ip, names in found.shown[network])
+        yield from ((ip, names, "") for ip, names in far.entries(self._paths, network))
+
+
+def names_in(paths: Paths, network: str) -> dict[str, list[str]]:
+    """The names and aliases of the network's containers on this host, with their addresses: for other hosts."""
+    found: dict[str, set[str]] = {}
+    for known in Neighbours(paths).of(network).values():
+        for ip, names in known.shown[network]:
+            for name in names:
+                found.setdefault(name, set()).add(ip)
+    return {name: sorted(found[name]) for name in sorted(found)}
 
 
 class _Ordered:

@@ -19,13 +19,16 @@ from ...core.paths import Paths
 from ...core.plan import Action, Step
 from ...core.specs import NetworkSpec
 from ...linux.files import locked, remove_tree
-from ...network import bridge, veth
+from ...network import bridge, overlay, veth
 from ...network.firewall.iptables import Iptables
 from ...network.firewall.rules import Rule
+from ...network.hosts import Far
 from ..records import save, set_aside
+from .far import keep
 from .host import allow_forwarding, give_back_forwarding
 from .leases import sort_leases
 from .observe import Observation
+from .overlay import overlay_of
 from .plan import rules_of
 from .record import NetworkRecord, load
 
@@ -46,8 +49,13 @@ def actions(paths: Paths) -> dict[str, Action]:
         "configure-bridge": Action(bound(_create_bridge)),
         "set-bridge-sysctls": Action(bound(_set_sysctls)),
         "set-gateway": Action(bound(_set_gateway)),
+        "create-vxlan": Action(bound(_create_vxlan), bound(_delete_new_vxlan)),
+        "configure-vxlan": Action(bound(_create_vxlan)),
+        "set-peers": Action(bound(_set_peers), bound(_restore_peers)),
+        "write-names": Action(bound(_write_names), bound(_restore_names)),
         "allow-forwarding": Action(bound(_allow_forwarding), bound(_forbid_forwarding)),
         "remove-rules": Action(bound(_remove_rules)),
+        "delete-vxlan": Action(bound(_delete_vxlan)),
         "delete-bridge": Action(bound(_delete_bridge)),
         "give-back-forwarding": Action(bound(_give_back_forwarding)),
         "remove-network": Action(bound(_remove_network)),
@@ -149,6 +157,51 @@ def _set_sysctls(paths: Paths, step: Step) -> None:
 
 def _set_gateway(paths: Paths, step: Step) -> None:
     bridge.set_addresses(step.detail["bridge"])
+
+
+# The other hosts
+
+
+def _create_vxlan(paths: Paths, step: Step) -> None:
+    overlay.create(step.detail["overlay"])
+
+
+def _delete_new_vxlan(paths: Paths, step: Step) -> None:
+    if _seen(step).record is None:
+        _delete_vxlan(paths, step)
+
+
+def _delete_vxlan(paths: Paths, step: Step) -> None:
+    overlay.delete(step.target, _seen(step).alias)
+
+
+def _set_peers(paths: Paths, step: Step) -> None:
+    overlay.set_entries(step.detail["overlay"])
+
+
+def _restore_peers(paths: Paths, step: Step) -> None:
+    seen = _seen(step)
+    before = overlay_of(seen.record.spec, seen.bridge_name, seen.alias) if seen.record else None
+    if before is not None:
+        overlay.create(before)
+        overlay.set_entries(before)
+
+
+def _write_names(paths: Paths, step: Step) -> None:
+    _tell(paths, step.target, step.detail["names"])
+
+
+def _restore_names(paths: Paths, step: Step) -> None:
+    if _seen(step).directory:
+        _tell(paths, step.target, _seen(step).names)
+
+
+def _tell(paths: Paths, network: str, names: Far) -> None:
+    """The containers of this host have them in their hosts files, which are the business of another room."""
+    from ..containers.hosts import tell_peers
+
+    keep(paths, network, names)
+    tell_peers(paths, [network])
 
 
 # The host

@@ -128,4 +128,5 @@ def _cable(record: NetworkRecord, container_id: str, plug: Plug) -> veth.Cable:
         mtu=spec.mtu,
         mac=plug.mac,
         sysctls=plug.sysctls,
+        beyond=tuple((spec.whole(entry), entry.gateway) for entry in own) if spec.vxlan else (),
     )

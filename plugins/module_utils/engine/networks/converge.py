@@ -11,6 +11,7 @@ from ...core.paths import Paths
 from ...core.plan import Observer, Plan, apply, silent
 from ...core.specs import NetworkSpec
 from ...linux.files import locked
+from ...network.hosts import Far
 from .actions import actions, new_record
 from .attach import repair_plan
 from .describe import describe
@@ -31,14 +32,15 @@ def ensure(
     wanted: NetworkSpec,
     given: Collection[str],
     *,
+    names: Optional[Far] = None,
     force: bool = False,
     check: bool = False,
     observer: Observer = silent,
 ) -> Outcome:
-    """The network exists and is as asked."""
+    """The network exists and is as asked; `names` are those of containers on other hosts, if the task has any."""
     with _locks(paths, wanted.name, check):
         seen = observe(paths, wanted.name, wanted)
-        plan = plan_present(wanted, given, seen, force=force)
+        plan = plan_present(wanted, given, seen, names=names, force=force)
         if not check:
             apply(plan, actions(paths), observer)
     record = find(paths, wanted.name) if plan and not check else seen.record

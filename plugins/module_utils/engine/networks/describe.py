@@ -7,7 +7,8 @@ import hashlib
 from typing import Any
 
 from ...core.paths import Paths
-from ...core.specs import Subnet
+from ...core.specs import NetworkSpec, Subnet, Vxlan
+from ...network import slices
 from ...network.veth import mac_of
 from ..records import peek
 from .leases import addresses
@@ -26,17 +27,29 @@ def describe(paths: Paths, record: NetworkRecord) -> dict[str, Any]:
         "Driver": spec.driver,
         "EnableIPv4": spec.enable_ipv4,
         "EnableIPv6": spec.enable_ipv6,
-        "IPAM": {"Driver": "default", "Options": {}, "Config": [_pool(entry) for entry in spec.ipam_config]},
+        "IPAM": {"Driver": "default", "Options": {}, "Config": [_pool(spec, entry) for entry in spec.ipam_config]},
         "Internal": spec.internal,
         "Options": {**options, BRIDGE: record.bridge},
         "Labels": dict(spec.labels),
         "Containers": _containers(paths, record),
+        **({"Peers": _peers(spec.vxlan), "Vni": spec.vxlan.vni} if spec.vxlan else {}),
     }
 
 
-def _pool(entry: Subnet) -> dict[str, Any]:
+def _pool(spec: NetworkSpec, entry: Subnet) -> dict[str, Any]:
+    """Of a network over many hosts, this host gives out addresses of a part."""
+    if spec.vxlan:
+        return {"Subnet": spec.whole(entry), "Gateway": entry.gateway, "IPRange": entry.subnet}
     more = {"IPRange": entry.iprange, "AuxiliaryAddresses": dict(entry.aux_addresses)}
     return {"Subnet": entry.subnet, "Gateway": entry.gateway, **{key: value for key, value in more.items() if value}}
+
+
+def _peers(vxlan: Vxlan) -> list[dict[str, Any]]:
+    """The name of docker's key, and its two of a peer."""
+    return [
+        {"Name": peer.name, "IP": peer.address, "Subnets": [part.subnet for part in peer.slices]}
+        for peer in slices.peers(vxlan)
+    ]
 
 
 def endpoint_id(container_id: str, network: str) -> str:

@@ -13,14 +13,18 @@ from ...core.errors import CorruptRecord
 from ...core.paths import Paths
 from ...core.specs import NetworkSpec
 from ...linux.files import read_text
-from ...network import bridge, pools, rtnl
+from ...network import bridge, overlay, pools, rtnl
 from ...network.bridge import BridgeState
 from ...network.firewall.changes import Present
+from ...network.hosts import Far
 from ...network.ipam import short
+from ...network.overlay import OverlayState
 from ...network.pools import UNICAST
 from ...network.rtnl import Link, Route, Rtnl
+from .far import far_names
 from .host import forwarding, has_ipv6, identity
 from .leases import addresses, title
+from .overlay import device_name
 from .published import rules_present
 from .record import BRIDGE, NetworkRecord, bridge_alias, bridge_name, every, find
 
@@ -34,7 +38,9 @@ class Observation:
     `members` are containers and their addresses, `title` tells their names. `taken` are the subnets that a
     new one must not overlap, each with the words that name it. `forwarding` are the families that the host forwards,
     `ipv6` says whether it has that, `mtu` is that of its way out (of a network that is there it does not matter),
-    `identity` tells it from other hosts. `last` says that there is no other network.
+    `identity` tells it from other hosts. `last` says that there is no other network. Of a network over many hosts,
+    `underlay` is the MTU of the interface that leads to them, 0 when there is none, and `names` are those of the
+    containers there.
     """
 
     name: str
@@ -54,6 +60,9 @@ class Observation:
     taken: Mapping[str, str] = field(default_factory=dict)
     nameservers: tuple[str, ...] = ()
     last: bool = False
+    overlay: Optional[OverlayState] = None
+    underlay: int = 0
+    names: Far = field(default_factory=dict)
 
 
 def observe(
@@ -68,10 +77,13 @@ def observe(
     interface = record.bridge if record else _bridge_name(paths, name, wanted)
     members = addresses(paths, name)
     others = [other for other in every(paths) if other.name != name]
+    vxlan = (wanted and wanted.vxlan) or (record and record.spec.vxlan)
     with Rtnl() as host:
         state = bridge.observe(host, interface)
         new = record is None or _more(wanted, record.spec)
-        taken, mtu = _around(host, interface, others) if new else ({}, 0)
+        taken, mtu = _around(host, (interface, device_name(interface)), others) if new else ({}, 0)
+        device = overlay.observe(host, device_name(interface))
+        underlay = overlay.underlay(host, vxlan.address) if vxlan else 0
     return Observation(
         name=name,
         bridge_name=interface,
@@ -90,6 +102,9 @@ def observe(
         mtu=mtu,
         nameservers=tuple(pools.nameservers(read_text(RESOLV_CONF, ""))),
         last=not others,
+        overlay=device,
+        underlay=underlay,
+        names=far_names(paths, name),
     )
 
 
@@ -97,6 +112,7 @@ def observe_kernel(paths: Paths, record: NetworkRecord, present: Optional[Presen
     """Only what a repair needs: the cost does not grow with the containers in the network."""
     with Rtnl() as host:
         state = bridge.observe(host, record.bridge)
+        device = overlay.observe(host, device_name(record.bridge)) if record.spec.vxlan else None
     return Observation(
         name=record.name,
         bridge_name=record.bridge,
@@ -107,6 +123,7 @@ def observe_kernel(paths: Paths, record: NetworkRecord, present: Optional[Presen
         rules=rules_present() if present is None else present,
         forwarding=forwarding(),
         ipv6=has_ipv6(),
+        overlay=device,
     )
 
 
@@ -123,7 +140,7 @@ def _bridge_name(paths: Paths, name: str, wanted: Optional[NetworkSpec]) -> str:
     return (wanted.driver_options.get(BRIDGE, "") if wanted else "") or bridge_name(paths, name)
 
 
-def _around(host: Rtnl, own: str, others: list[NetworkRecord]) -> tuple[dict[str, str], int]:
+def _around(host: Rtnl, own: Sequence[str], others: list[NetworkRecord]) -> tuple[dict[str, str], int]:
     """What a new subnet could overlap, and the MTU of the host's way out."""
     links, routes = {link.index: link for link in rtnl.links(host)}, rtnl.routes(host)
     out = [route for route in routes if not route.prefix and route.index in links and route.kind == UNICAST]
@@ -131,7 +148,9 @@ def _around(host: Rtnl, own: str, others: list[NetworkRecord]) -> tuple[dict[str
     return _taken(links, routes, own, others), links[first.index].mtu if first else 0
 
 
-def _taken(links: Mapping[int, Link], routes: Sequence[Route], own: str, others: list[NetworkRecord]) -> dict[str, str]:
+def _taken(
+    links: Mapping[int, Link], routes: Sequence[Route], own: Sequence[str], others: list[NetworkRecord]
+) -> dict[str, str]:
     """Networks come first: their bridges' routes are theirs, and the network's name tells a person more."""
     names = {index: link.name for index, link in links.items()}
     networks = {subnet: f"the network {other.name} ({subnet})" for other in others for subnet in other.spec.subnets}

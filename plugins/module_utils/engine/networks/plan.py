@@ -15,19 +15,25 @@ from ...network import bridge, pools
 from ...network.bridge import Bridge
 from ...network.firewall.changes import right
 from ...network.firewall.rules import HOST, Rule, of_network
+from ...network.hosts import Far
+from ...network.overlay import Overlay, check_ours, is_ours, is_right
+from . import overlay
 from .observe import Observation
 from .record import BRIDGE, NetworkRecord
 
 LEAST_MTU6 = 1280  # RFC 8200, section 5
 SHOWN = 10  # a network may have a thousand members
-KEPT = ("internal", "mtu", "labels", "enable_ipv4", "enable_ipv6", "isolate", "driver_options")
+KEPT = ("internal", "mtu", "labels", "enable_ipv4", "enable_ipv6", "isolate", "driver_options", "vxlan")
 """Fields that an existing network keeps when the task does not mention them."""
 
 
-def plan_present(wanted: NetworkSpec, given: Collection[str], seen: Observation, *, force: bool = False) -> Plan:
-    """The network exists and is as asked. `given` are the options that the task mentions."""
+def plan_present(
+    wanted: NetworkSpec, given: Collection[str], seen: Observation, *, names: Optional[Far] = None, force: bool = False
+) -> Plan:
+    """The network exists and is as asked. `given` are the options that the task mentions; `names`, if it does, the
+    containers on other hosts."""
     spec = resolve(wanted, given, seen)
-    _check_bridge(spec, seen)
+    _check_ours(spec, seen)
     _check_host(spec, seen)
     before = seen.record.spec if seen.record else None
     hit = _hit(spec, seen)
@@ -36,12 +42,13 @@ def plan_present(wanted: NetworkSpec, given: Collection[str], seen: Observation,
             pools.check_overlap(subnet, seen.taken)
     if hit and not force:
         raise _in_use(seen, hit, "take their addresses from", "give force: true to give them others")
-    return Plan.of([*_record_steps(spec, seen, hit), *_kernel_steps(spec, seen)])
+    known = overlay.names_of(spec, names, seen.names)
+    return Plan.of([*_record_steps(spec, seen, hit), *_kernel_steps(spec, seen), *_name_steps(known, seen)])
 
 
 def plan_repair(record: NetworkRecord, seen: Observation) -> Plan:
     """The network is as its record says."""
-    _check_bridge(record.spec, seen)
+    _check_ours(record.spec, seen)
     _check_host(record.spec, seen)
     return Plan.of(_kernel_steps(record.spec, seen))
 
@@ -55,6 +62,8 @@ def plan_absent(seen: Observation, *, force: bool = False) -> Plan:
     steps = _disconnect_steps(seen, seen.members) if known else []
     if seen.bridge_name in seen.rules.owners():
         steps.append(_step("remove-rules", seen.bridge_name, seen))
+    if seen.overlay is not None and is_ours(seen.overlay, seen.alias):
+        steps.append(_step("delete-vxlan", overlay.device_name(seen.bridge_name), seen))
     if ours and known:
         steps.append(_step("delete-bridge", seen.bridge_name, seen))
     if seen.last and seen.directory:
@@ -68,7 +77,16 @@ def resolve(wanted: NetworkSpec, given: Collection[str], seen: Observation) -> N
     """The specification with nothing left open: what is not given is kept, or chosen."""
     before = seen.record.spec if seen.record else wanted
     spec = dataclasses.replace(wanted, **{name: getattr(before, name) for name in KEPT if name not in given})
-    if seen.record is None and not spec.mtu:
+    if seen.record is not None and before.driver != spec.driver:
+        raise Conflict(
+            f"the network {spec.name} has the driver {before.driver}",
+            hint=f"give driver: {before.driver}, or remove it first",
+        )
+    if spec.driver == "vxlan" and spec.vxlan is None:
+        raise BadInput(f"vxlan: the network {spec.name} is new, and needs to be told its hosts", hint="give vxlan")
+    if spec.vxlan is not None:
+        spec = dataclasses.replace(spec, mtu=overlay.mtu_of(spec, seen.underlay, given))
+    elif seen.record is None and not spec.mtu:
         spec = dataclasses.replace(spec, mtu=seen.mtu)
     _check_mtu(spec)
     versions = [version for version, enabled in ((4, spec.enable_ipv4), (6, spec.enable_ipv6)) if enabled]
@@ -140,7 +158,7 @@ def _kernel_steps(spec: NetworkSpec, seen: Observation) -> Iterator[Step]:
     """The rules come before the bridge, so that it is protected from its first moment; the address, which brings the
     bridge up, after its settings."""
     wanted, state = _bridge(spec, seen), seen.bridge
-    rules = of_network(wanted.name, spec.subnet4, internal=spec.internal)
+    rules = _rules(spec, seen.bridge_name)
     if not (right(seen.rules, wanted.name, rules) and right(seen.rules, "host", HOST)):
         yield _step("install-rules", wanted.name, seen, _why(wanted.name, seen), rules=rules)
     if state is None or state.alias != wanted.alias or (wanted.mtu and state.mtu != wanted.mtu):
@@ -149,8 +167,27 @@ def _kernel_steps(spec: NetworkSpec, seen: Observation) -> Iterator[Step]:
         yield _step("set-bridge-sysctls", wanted.name, seen, bridge=wanted)
     if state is None or not bridge.addresses_are_right(state, wanted):
         yield _step("set-gateway", wanted.name, seen, ", ".join(wanted.addresses), bridge=wanted)
+    device = overlay.overlay_of(spec, seen.bridge_name, seen.alias)
+    if device is not None:
+        yield from _overlay_steps(device, seen)
     for family in sorted({entry.version for entry in spec.ipam_config} - seen.forwarding):
         yield _step("allow-forwarding", f"ipv{family}", seen, "0 → 1", family=family)
+
+
+def _overlay_steps(wanted: Overlay, seen: Observation) -> Iterator[Step]:
+    state = seen.overlay
+    born = state is not None and (state.ends, state.mac) == (wanted.ends, wanted.mac)
+    if state is None or not is_right(state, wanted):
+        yield _step("configure-vxlan" if born else "create-vxlan", wanted.name, seen, overlay=wanted)
+    if state is None or not born or overlay.missing(state, wanted):
+        why = overlay.missing(state, wanted) if state and born else ""
+        yield _step("set-peers", wanted.name, seen, why, overlay=wanted)
+
+
+def _name_steps(names: Far, seen: Observation) -> Iterator[Step]:
+    if names != seen.names:
+        others = [host for host in sorted({*names, *seen.names}) if names.get(host) != seen.names.get(host)]
+        yield _step("write-names", seen.name, seen, f"of containers on {', '.join(others)}", names=names)
 
 
 def _bridge(spec: NetworkSpec, seen: Observation) -> Bridge:
@@ -158,7 +195,7 @@ def _bridge(spec: NetworkSpec, seen: Observation) -> Bridge:
     return Bridge(seen.bridge_name, seen.alias, addresses, spec.mtu)
 
 
-def _check_bridge(spec: NetworkSpec, seen: Observation) -> None:
+def _check_ours(spec: NetworkSpec, seen: Observation) -> None:
     asked = spec.driver_options.get(BRIDGE, seen.bridge_name)
     if asked != seen.bridge_name:
         raise Conflict(
@@ -167,6 +204,9 @@ def _check_bridge(spec: NetworkSpec, seen: Observation) -> None:
         )
     if seen.bridge is not None:
         bridge.check_ours(seen.bridge, _bridge(spec, seen))
+    device = overlay.overlay_of(spec, seen.bridge_name, seen.alias)
+    if seen.overlay is not None and device is not None:
+        check_ours(seen.overlay, device)
 
 
 def _check_host(spec: NetworkSpec, seen: Observation) -> None:
@@ -190,10 +230,12 @@ def _disconnect_steps(seen: Observation, members: Collection[str]) -> list[Step]
 
 def _difference(before: NetworkSpec, after: NetworkSpec) -> str:
     """`mtu 0 → 1400`."""
-    names = [item.name for item in dataclasses.fields(after) if item.name != "ipam_config"]
+    names = [item.name for item in dataclasses.fields(after) if item.name not in ("ipam_config", "vxlan")]
     pairs = [(name, getattr(before, name), getattr(after, name)) for name in names]
     pairs.append(("subnets", _shown(before), _shown(after)))
-    return ", ".join(f"{name} {old} → {new}" for name, old, new in pairs if old != new)
+    changes = [f"{name} {old} → {new}" for name, old, new in pairs if old != new]
+    hosts = overlay.changed_hosts(before.vxlan, after.vxlan)
+    return ", ".join([*changes, *([f"hosts {hosts}"] if hosts else [])])
 
 
 def _shown(spec: NetworkSpec) -> str:
@@ -221,4 +263,9 @@ def _in_use(seen: Observation, members: Collection[str], verb: str, way_out: str
 
 def rules_of(record: Optional[NetworkRecord]) -> tuple[Rule, ...]:
     """The rules a recorded network has; none when there is no record."""
-    return of_network(record.bridge, record.spec.subnet4, internal=record.spec.internal) if record else ()
+    return _rules(record.spec, record.bridge) if record else ()
+
+
+def _rules(spec: NetworkSpec, bridge: str) -> tuple[Rule, ...]:
+    device = overlay.device_name(bridge) if spec.vxlan else ""
+    return of_network(bridge, spec.subnet4, internal=spec.internal, overlay=device)

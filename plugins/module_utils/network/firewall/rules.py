@@ -77,8 +77,8 @@ HOST = (
 a rule that refuses everything often stands at the end, and ours speak of our bridges alone."""
 
 
-def of_network(bridge: str, subnet: str, *, internal: bool = False) -> tuple[Rule, ...]:
-    """The rules of one network; they are owned by its bridge's name."""
+def of_network(bridge: str, subnet: str, *, internal: bool = False, overlay: str = "") -> tuple[Rule, ...]:
+    """The rules of one network; they are owned by its bridge's name. Behind the device `overlay` is the rest of it."""
     into, out = ("-o", bridge), ("-i", bridge)
     translated = ("-m", "conntrack", "--ctstate", "DNAT")
     answers = ("-m", "conntrack", "--ctstate", "RELATED,ESTABLISHED")
@@ -86,6 +86,13 @@ def of_network(bridge: str, subnet: str, *, internal: bool = False) -> tuple[Rul
         ("raw", "MINI-RAW", (*out, "-d", LOOPBACK, "-j", "DROP")),
         ("filter", "MINI-IN", (*out, *into, "-j", "ACCEPT")),
     ]
+    if overlay:
+        specs += [
+            ("filter", "MINI-IN", ("-i", overlay, *into, "-s", subnet, "-j", "ACCEPT")),
+            ("filter", "MINI-IN", (*out, "-o", overlay, "-d", subnet, "-j", "ACCEPT")),
+            ("filter", "MINI-OUT", ("-i", overlay, "-j", "DROP")),
+            ("nat", "MINI-SNAT", ("-s", subnet, "-o", overlay, "-j", "RETURN")),
+        ]
     if not internal:
         specs += [
             ("filter", "MINI-IN", (*into, *answers, "-j", "ACCEPT")),
