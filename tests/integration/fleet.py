@@ -207,7 +207,12 @@ class Fleet:
                 preexec_fn=lambda: [Path(path, "cgroup.procs").write_text("0") for path in cgroups],
             )
         self.at(name, "pid").write_text(str(self._children[name].pid))
-        wait(lambda: self.pid(name), f"{name} does not start")
+        wait(lambda: self._apart(name), f"{name} does not start")
+
+    def _apart(self, name: str) -> bool:
+        """Whether it has left this process's network: until then, what is done to it is done here."""
+        pid = self.pid(name)
+        return bool(pid) and os.readlink(f"/proc/{pid}/ns/net") != os.readlink("/proc/self/ns/net")
 
     def _groups(self, name: str) -> list[Group]:
         """In every hierarchy that this machine has."""
