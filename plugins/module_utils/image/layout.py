@@ -46,6 +46,8 @@ class Layout:
     def write_entries(self, entries: Iterable[Descriptor]) -> None:
         """Replace the index: the moment at which a change becomes true."""
         plain = [entry.plain() for entry in entries]
+        for path in self.torn():
+            os.unlink(path)
         write_atomic(self._index, serialise({"schemaVersion": 2, "mediaType": INDEX, "manifests": plain}))
 
     def torn(self) -> list[str]:
