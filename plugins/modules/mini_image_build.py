@@ -101,11 +101,10 @@ options:
       value:
         description: The content, with O(secrets[].type=value).
         type: str
-  registry_username:
-    description: Login for the registries of base images. Without one, O(auth_file) is looked into.
-    type: str
-  registry_password:
-    description: Password, or access token, of O(registry_username).
+  registry:
+    description:
+      - The registry that O(registry_username) is for, such as V(registry.example:5000) or V(docker.io). Base images may
+        be from several, and a login is told to no other than its own. Those of all others are in O(auth_file).
     type: str
 extends_documentation_fragment: [mini.containers.state, mini.containers.registry]
 notes:
@@ -199,6 +198,7 @@ ARGUMENT_SPEC: dict[str, Any] = {
             "value": {"type": "str", "no_log": True},
         },
     },
+    "registry": {"type": "str"},
     **REGISTRY_OPTIONS,
     **STATE_ROOT_OPTION,
 }
@@ -219,7 +219,11 @@ def work(module: AnsibleModule, paths: Paths) -> dict[str, Any]:
 
 def main() -> None:
     """Entry point."""
-    module = AnsibleModule(argument_spec=ARGUMENT_SPEC, supports_check_mode=True)
+    module = AnsibleModule(
+        argument_spec=ARGUMENT_SPEC,
+        required_together=[("registry", "registry_username", "registry_password")],
+        supports_check_mode=True,
+    )
     run_task(module, work)
 
 

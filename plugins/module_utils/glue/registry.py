@@ -54,7 +54,7 @@ def connection(
         if timeout <= 0:
             raise BadInput(f"timeout: {timeout} is not a number of seconds", hint="give a whole number above 0")
         mirrored = [mirror(text, where) for text in params.get("mirrors") or ()]
-        login = _given(params) or _found(params, where)
+        login = _given(params, where) or _found(params, where)
         send = transport(Security(*(params[option] for option in Security._fields)), timeout)
         mirrors = [
             Session(send, place, _found(params, place), plain_http=plain, attempts=1) for place, plain in mirrored
@@ -64,10 +64,12 @@ def connection(
     return connect
 
 
-def _given(params: dict[str, Any]) -> Optional[Credentials]:
-    """The task's own login, which is for the registry that the name means, and for no other."""
-    from ..image.registry.credentials import Credentials
+def _given(params: dict[str, Any], where: Address) -> Optional[Credentials]:
+    """The task's own login: for the registry that the name means, or the one that `registry` says, of several."""
+    from ..image.registry.credentials import Credentials, hosts
 
+    if params.get("registry") and params["registry"] not in hosts(where):
+        return None
     username, password = params.get("registry_username"), params.get("registry_password")
     if bool(username) != bool(password):
         raise BadInput("registry_username and registry_password: one is given, and the other is not")

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.mini.containers.plugins.module_utils.core.errors import BadInput, NotFound, RegistryFailed
+from ansible_collections.mini.containers.plugins.module_utils.glue.registry import ANONYMOUS, connection
 from ansible_collections.mini.containers.plugins.module_utils.image import index, media, platform
 from ansible_collections.mini.containers.plugins.module_utils.image.manifest import Descriptor
 from ansible_collections.mini.containers.plugins.module_utils.image.platform import Platform
@@ -287,3 +288,24 @@ def test_where_logins_are_looked_for() -> None:
 
 def test_a_login_is_not_shown() -> None:
     assert "phrase" not in f"{Credentials('ann', 'phrase')!r} {Credentials('ann', 'phrase')}"
+
+
+@pytest.mark.parametrize(
+    ("named", "typed", "told"),
+    [
+        (None, "a.example/web", True),
+        ("a.example", "a.example/web", True),
+        ("a.example", "b.example/web", False),
+        ("a.example:5000", "a.example/web", False),
+        ("a.example", "alpine", False),
+        ("docker.io", "alpine", True),
+        ("index.docker.io", "team/web", True),
+    ],
+)
+def test_a_login_is_for_one_registry(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: str | None, typed: str, told: bool
+) -> None:
+    monkeypatch.setenv("REGISTRY_AUTH_FILE", str(tmp_path / "none"))
+    login = {"registry": named, "registry_username": "ann", "registry_password": "s3cret"}
+    client = connection({**ANONYMOUS, **login}, parse(typed))()
+    assert client._session._credentials == (Credentials("ann", "s3cret") if told else None)

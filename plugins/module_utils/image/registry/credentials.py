@@ -67,10 +67,9 @@ def _in_file(raw: bytes, path: str, wanted: Address) -> tuple[Optional[Credentia
         document = parse(raw, path)
         logins, programs = document.child("auths"), document.table("credHelpers")
         entry = next((logins.child(key) for key in _keys(wanted) if key in logins), None)
-        hosts = _HUB_NAMES if wanted.host == HUB else (wanted.host,)
         # Where one program keeps all logins, an entry without any says that there is one for the registry.
         store = document.text("credsStore", "") if entry is not None else ""
-        helper = next((programs[host] for host in hosts if host in programs), store)
+        helper = next((programs[host] for host in hosts(wanted) if host in programs), store)
         return None if entry is None else _decode(entry), helper
     except (BadImage, ValueError):  # neither is shown: they may quote what is a secret
         raise BadInput(f"{path} is not a file of logins", hint="docker login or podman login writes one") from None
@@ -84,12 +83,17 @@ def _decode(entry: Document) -> Optional[Credentials]:
     return Credentials(username, password) if password else None
 
 
+def hosts(wanted: Address) -> tuple[str, ...]:
+    """What a registry is called: Docker Hub has several names."""
+    return _HUB_NAMES if wanted.host == HUB else (wanted.host,)
+
+
 def _keys(wanted: Address) -> Iterator[str]:
     """From the most particular entry, which only podman writes, to the host's, in each way it has been written."""
     parts = wanted.repository.split("/")
     for number in range(len(parts), 0, -1):
         yield "/".join((wanted.host, *parts[:number]))
-    for host in _HUB_NAMES if wanted.host == HUB else (wanted.host,):
+    for host in hosts(wanted):
         for scheme in ("", "https://", "http://"):
             for version in ("", "/", "/v1/", "/v2/", "/v1", "/v2"):
                 yield f"{scheme}{host}{version}"
