@@ -12,7 +12,7 @@ version_added: 0.1.0
 description:
   - Makes the kernel of the managed host match the container that is described here. It creates, starts, changes,
     mends, stops and removes it.
-  - Nothing has to be installed on the host but Python and iptables. There is no daemon.
+  - Nothing has to be installed on the host but Python and nftables or iptables. There is no daemon.
   - An option that is left out is not compared with the container that exists, and keeps its value even when another
     option makes a new container necessary. One that is given is the whole truth, unless O(comparisons) says otherwise.
   - Limits, networks, published ports, names, labels and the restart policy are changed while the container runs. What

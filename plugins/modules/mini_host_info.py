@@ -66,11 +66,16 @@ host:
       description: Version and backend (V(nf_tables) or V(legacy)) of iptables, both empty when it is missing.
       type: dict
       sample: {"backend": "nf_tables", "version": "1.8.9"}
+    nftables:
+      description: Version of nftables, empty when it is missing. One of both is needed.
+      type: str
+      sample: 1.0.6
   sample:
     cgroups: {"cpu": 2, "cpuset": 2, "memory": 2, "pids": 2}
     iptables: {"backend": "nf_tables", "version": "1.8.9"}
     kernel: 6.1.0-18-amd64
     machine: x86_64
+    nftables: 1.0.6
     pyroute2: 0.7.2
     python: 3.11.2
     python_executable: /usr/bin/python3
@@ -83,19 +88,19 @@ lacking:
     what:
       description: The thing that is lacking.
       type: str
-      sample: iptables
+      sample: a packet filter
     why:
       description: How that was found out.
       type: str
-      sample: the program is missing
+      sample: this host has neither nft nor iptables
     remedy:
       description: What to do about it.
       type: str
-      sample: install the package iptables, or apply the role mini.containers.mini_host
+      sample: install the package nftables, or apply the role mini.containers.mini_host
   sample:
-    - what: iptables
-      why: the program is missing
-      remedy: install the package iptables, or apply the role mini.containers.mini_host
+    - what: a packet filter
+      why: this host has neither nft nor iptables
+      remedy: install the package nftables, or apply the role mini.containers.mini_host
 """
 
 from typing import Any

@@ -11,7 +11,7 @@ short_description: Manage networks of containers
 version_added: 0.1.0
 description:
   - Creates, changes and removes a network for the containers of M(mini.containers.mini_container).
-  - A network is a bridge with a gateway address, and rules of iptables in chains of their own.
+  - A network is a bridge with a gateway address, and rules of the packet filter in a place of their own.
     Containers reach each other and the world; nobody reaches them but through published ports.
     Networks are kept apart from each other.
   - What is missing on the host, such as a rule that was flushed, is put back by the same task.
@@ -133,6 +133,16 @@ options:
   labels:
     description: Labels, for people and their tools. All of them; those not listed are removed.
     type: dict
+  firewall_driver:
+    description:
+      - The packet filter for all networks of this O(state_root).
+        V(nftables) has a table of its own, in which the rules for a packet are looked up however many there are.
+        V(iptables) has chains of its own, legacy or nft behind the commands, as the host's administrator chose.
+      - When left out, it is the one in use. A first network gets nftables, unless the host uses iptables already
+        or has nothing else.
+      - Another one than before takes over all rules, of containers as well, in one step.
+    type: str
+    choices: [nftables, iptables]
   force:
     description: Whether to disconnect containers that are in the way of removal, or of another subnet.
     type: bool
@@ -142,7 +152,7 @@ extends_documentation_fragment:
   - mini.containers.state.converges
 requirements:
   - pyroute2 0.7.2 or newer on the managed host
-  - iptables on the managed host
+  - nftables or iptables on the managed host
 seealso:
   - module: mini.containers.mini_network_info
   - module: mini.containers.mini_container
@@ -231,7 +241,8 @@ def work(module: AnsibleModule, paths: Paths) -> dict[str, Any]:
     if module.params["state"] == "absent":
         outcome = remove(paths, spec.name, **switches)
     else:
-        outcome = ensure(paths, spec, given(module.params), names=names_of(module.params), **switches)
+        more = {"names": names_of(module.params), "firewall": module.params["firewall_driver"] or ""}
+        outcome = ensure(paths, spec, given(module.params), **more, **switches)
     return plan_result(module, outcome.plan, network=outcome.network)
 
 

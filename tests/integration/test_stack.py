@@ -42,10 +42,10 @@ def test_the_same_site_on_every_host(lan, play):
 
     assert play(BOOK).changed == []
 
-    lan.on("h2", "iptables -t nat -F MINI-DNAT")
+    lan.on("h2", "nft flush map inet mini ports4")
     assert play(BOOK).changed == ["mini.containers.mini_stack : Containers on h2"]
     assert page(lan.address("h2")) == "web.h2"
 
     play(BOOK, mini_stack_state="absent")
-    left = "find /var/lib/mini /run/mini -mindepth 1 2>/dev/null || true; iptables-save | grep MINI || true"
+    left = "find /var/lib/mini /run/mini -mindepth 1 2>/dev/null || true; nft list tables | grep mini || true"
     assert [lan.on(name, left) for name in lan.names] == ["", "", ""]

@@ -180,6 +180,7 @@ class Host:
         return {
             "links": _lines("ip", "-o", "link"),
             "rules": [line for line in _lines("iptables-save") if line.startswith(("-", ":MINI"))],
+            "table": _lines("sh", "-c", "nft -s list table inet mini 2>/dev/null || true"),
             "mounts": sorted(Path("/proc/self/mountinfo").read_text().splitlines()),
             "cgroups": [path for path in _cgroups() if os.path.basename(path.rstrip("/")) in self.seen],
             "processes": self.processes(),

@@ -111,9 +111,8 @@ def test_a_port_of_a_process_is_refused(host: Any, kind: socket.SocketKind, suff
 @pytest.mark.parametrize(
     ("damage", "step"),
     [
-        (["iptables", "-t", "nat", "-F"], "publish"),
-        (["iptables", "-F"], "install-rules"),
-        (["iptables", "-t", "nat", "-F", "MINI-DNAT"], "publish"),
+        (["nft", "flush", "ruleset"], "restore-rules"),
+        (["nft", "flush", "map", "inet", "mini", "ports4"], "publish"),
         (
             ["sh", "-c", "ip link del $(ip -o link | sed -n 's/.*: \\(mini-v[^@]*\\|mv[^@]*\\|veth[^@]*\\)@.*/\\1/p')"],
             "connect",

@@ -6,6 +6,8 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -51,14 +53,16 @@ def test_an_overlay_cannot_lie_on_another(tmp_path: Path) -> None:
     assert json.loads(probe.in_namespaces(libc.CLONE_NEWNS, inside)) == [["overlayfs", True, True]]
 
 
-def test_iptables_is_missing(tmp_path: Path) -> None:
-    program = os.path.realpath(command.find("iptables", "iptables"))
+def test_one_packet_filter_is_enough(tmp_path: Path) -> None:
+    programs = [os.path.realpath(command.find(name, "")) for name in ("iptables", "nft")]
 
-    def inside() -> str:
-        libc.mount("/dev/null", program, None, MS_BIND)
+    def inside(missing: Iterable[str]) -> str:
+        for program in missing:
+            libc.mount("/dev/null", program, None, MS_BIND)
         return _lacking(Paths(str(tmp_path)))
 
-    assert json.loads(probe.in_namespaces(libc.CLONE_NEWNS, inside)) == ["iptables"]
+    for missing, lacking in ((programs[:1], []), (programs[1:], []), (programs, ["a packet filter"])):
+        assert json.loads(probe.in_namespaces(libc.CLONE_NEWNS, partial(inside, missing))) == lacking
 
 
 def test_without_root_that_is_all_there_is_to_say(tmp_path: Path) -> None:

@@ -80,9 +80,7 @@ def _of_another_boot(path: Path) -> None:
 
 
 def flush() -> None:
-    for table in ("filter", "nat", "raw"):
-        subprocess.run(["iptables", "-t", table, "-F"], check=True)
-        subprocess.run(["iptables", "-t", table, "-X"], check=True)
+    subprocess.run(["nft", "flush", "ruleset"], check=True)
     Path("/proc/sys/net/ipv4/ip_forward").write_text("0")
 
 
@@ -223,12 +221,12 @@ def test_a_flush_is_repaired_and_no_process_is_touched(lan: Any) -> None:
     lan.container("down", state="stopped")
     lan.container("ended", restart_policy="on-failure", command="true")
     lan.ended("ended")
-    pid, rules = lan.pid("web"), lan.snapshot()["rules"]
+    pid, rules = lan.pid("web"), lan.snapshot()["table"]
     flush()
-    assert lan.snapshot()["rules"] != rules
+    assert lan.snapshot()["table"] != rules
     done = boot(lan)
     assert done.returncode == 0, done.stderr
-    assert lan.snapshot()["rules"] == rules
+    assert lan.snapshot()["table"] == rules
     assert lan.pid("web") == pid
     eventually(lambda: page(8080) == b"page\n")
     assert not lan.pid("down")

@@ -21,7 +21,7 @@
       runtime/boot                     symbolic link to the code that is run at boot
       runtime/seccomp/<digest>.bpf     filters of system calls, ready for the kernel
     /run/mini/                         0700, gone at reboot, and so is every claim that something runs (`run_root`)
-      container/<id>/state.json, netns, door.<version of the runtime>
+      container/<id>/state.json, netns, ports.json, door.<version of the runtime>
       container/<id>/secret/             a tmpfs of its own
       names/<network>                    what its containers are called, as a copy that is fast to read
       port/<protocol>.<port>/<address or "any">   who publishes a port of the host
@@ -154,6 +154,9 @@ class Paths:
 
     def run_state(self, container_id: str) -> str:
         return self.run(container_id, "state.json")
+
+    def published(self, container_id: str) -> str:
+        return self.run(container_id, "ports.json")
 
     def secrets(self, container_id: str) -> str:
         return self.run(container_id, "secret")

@@ -147,9 +147,11 @@ class NetworkSpec:
 
 @dataclass(frozen=True, order=True)
 class PublishedPort:
-    """One published port. `host_ip` empty: every IPv4 address of the host, 127.0.0.1 among them.
+    """One published port. `host_ip` empty: every address of the host, 127.0.0.1 and ::1 among them; `0.0.0.0` or `::`:
+    every one of a family.
 
     `host_port` 0 is any free one; with `host_last` it is a free one of the range from the one to the other.
+    `allow_from` are the networks that may use it, empty for everyone.
     """
 
     host_port: int
@@ -157,6 +159,7 @@ class PublishedPort:
     protocol: str = "tcp"
     host_ip: str = ""
     host_last: int = 0
+    allow_from: tuple[str, ...] = ()
 
     @property
     def chosen(self) -> bool:

@@ -21,8 +21,11 @@ from ..linux import libc, probe
 from ..linux.cgroups.detect import Hierarchies, hierarchies
 from ..linux.files import read_text
 from ..network import command
+from ..network.firewall import iptables, nftables
+from ..network.firewall.choice import NFTABLES, choose
 from ..network.rtnl import IFLA_IFNAME, IFLA_INFO_KIND, IFLA_LINKINFO, RTM_NEWLINK, Rtnl
 from ..network.wire import NLM_F_CREATE, NLM_F_EXCL, nested, text
+from .networks.packetfilter import in_use
 
 KERNEL = (5, 10)
 PYTHON = (3, 9)
@@ -67,10 +70,11 @@ def inspect(paths: Paths) -> Host:
         "pyroute2": _pyroute2(),
         "cgroups": {name: _cgroup_version(name, found) for name in CONTROLLERS},
         "iptables": _iptables(),
+        "nftables": _nftables(),
     }
     if os.geteuid() != 0:
         return Host(facts, [Lack("root", f"the task runs as user id {os.geteuid()}", "set become: true")])
-    lacking = chain(_versions(facts), _namespaces(), _overlay(paths), _links(), _controllers(found), _firewall())
+    lacking = chain(_versions(facts), _namespaces(), _overlay(paths), _links(), _controllers(found), _firewall(paths))
     return Host(facts, list(lacking))
 
 
@@ -162,22 +166,43 @@ def _iptables() -> dict[str, str]:
     return {"version": match[1], "backend": match[2] or "legacy"} if match else {"version": "", "backend": ""}
 
 
-def _firewall() -> Iterator[Lack]:
+def _nftables() -> str:
+    """`nftables v1.0.6 (Lester Gooch #5)`."""
     try:
-        iptables = command.find("iptables", "iptables")
+        answer = command.run([command.find("nft", nftables.PACKAGE), "--version"]).output
     except HostLacks:
-        yield Lack("iptables", "the program is missing", f"install the package iptables, or {_ROLE}")
+        return ""
+    match = re.search(r"v([\d.]+)", answer)
+    return match[1] if match else ""
+
+
+def _firewall(paths: Paths) -> Iterator[Lack]:
+    """What the driver lacks that is in use, or would be chosen for the first network."""
+    try:
+        driver = choose("", in_use(paths))
+    except HostLacks as exc:
+        yield Lack("a packet filter", str(exc.message), f"install the package nftables, or {_ROLE}")
         return
-    for what, rule in RULES.items():
+    for what, arguments, written in _probes(driver):
         try:
-            reason = probe.in_namespaces(libc.CLONE_NEWNET, partial(_refusal, [iptables, "-w", *rule.split()]))
+            reason = probe.in_namespaces(libc.CLONE_NEWNET, partial(_refusal, arguments, written))
         except OSError as exc:
             reason = str(exc.strerror)
         if reason:
-            yield Lack(f"iptables with {what}", reason, _PACKAGED)
+            yield Lack(what, reason, _PACKAGED)
 
 
-def _refusal(arguments: list[str]) -> str:
+def _probes(driver: str) -> Iterator[tuple[str, list[str], str]]:
+    """What is tried, by which command, and its input."""
+    if driver == NFTABLES:
+        yield "nftables with NAT, fib and maps", [command.find("nft", nftables.PACKAGE), "-f", "-"], nftables.whole()
+        return
+    program = command.find("iptables", iptables.PACKAGE)
+    for what, rule in RULES.items():
+        yield f"iptables with {what}", [program, "-w", *rule.split()], ""
+
+
+def _refusal(arguments: list[str], written: str) -> str:
     """Empty when the command succeeds, the first line of its complaint otherwise."""
-    done = command.run(arguments)
+    done = command.run(arguments, written)
     return "" if done.code == 0 else (done.errors.strip() or f"exit code {done.code}").splitlines()[0]

@@ -36,6 +36,7 @@ NETWORK_OPTIONS: dict[str, Any] = {
     "isolate": {"type": "bool"},
     "driver_options": {"type": "dict"},
     **OVERLAY_OPTIONS,
+    "firewall_driver": {"type": "str", "choices": ["nftables", "iptables"]},
 }
 
 _MENTIONED = ("internal", "mtu", "labels", "enable_ipv4", "enable_ipv6", "isolate", "driver_options", "vxlan")

@@ -57,15 +57,18 @@ def number32(number: int, value: int) -> bytes:
 
 def attributes(data: bytes) -> dict[int, bytes]:
     """The attributes in `data` by their number."""
-    found: dict[int, bytes] = {}
+    return dict(each_attribute(data))
+
+
+def each_attribute(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """The attributes in `data` one after the other: in a list they all have the same number."""
     at = 0
     while at + _ATTRIBUTE.size <= len(data):
         length, number = _ATTRIBUTE.unpack_from(data, at)
         if length < _ATTRIBUTE.size:
             break
-        found[number & _TYPE_MASK] = data[at + _ATTRIBUTE.size : at + length]
+        yield number & _TYPE_MASK, data[at + _ATTRIBUTE.size : at + length]
         at += (length + 3) & ~3
-    return found
 
 
 class Netlink:

@@ -5,14 +5,15 @@
 
     neighbour 192.0.2.2, 2001:db8:1::2 ── lan0 192.0.2.1, 2001:db8:1::1, the host of the test ── bridges ── containers
 
-Containers are namespaces with a record, no process. Each test runs with both kinds of iptables, and when it ends,
-everything is removed and nothing may be left.
+Containers are namespaces with a record, no process. Each test runs with every driver of the packet filter, and when it
+ends, everything is removed and nothing may be left.
 """
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
+import itertools
 import os
 import signal
 import socket
@@ -73,7 +74,8 @@ class Container:
 class Lab:
     """The host under test and its neighbour."""
 
-    def __init__(self) -> None:
+    def __init__(self, firewall: str) -> None:
+        self.firewall = firewall
         self.paths = Paths("/run/lab/state", "/run/lab/run")
         self.neighbour = "/run/neighbour"
         self.children: list[int] = []
@@ -86,7 +88,7 @@ class Lab:
         if any(":" in subnet for subnet in subnets):
             fields["enable_ipv6"] = True
         spec = NetworkSpec(name, ipam_config=tuple(map(Subnet, subnets)), **fields)
-        return ensure(self.paths, spec, frozenset(fields), force=force, observer=observer)
+        return ensure(self.paths, spec, frozenset(fields), firewall=self.firewall, force=force, observer=observer)
 
     def define(self, *networks: str, name: str = "box") -> Container:
         """A container's record and addresses, as the engine makes them."""
@@ -203,6 +205,12 @@ class Lab:
         for record in list(every(self.paths)):
             remove(self.paths, record.name, force=True)
 
+    def rules(self) -> list[str]:
+        """All that is ours in the packet filter."""
+        saved = [line for line in sh("iptables-save; ip6tables-save").splitlines() if line.startswith("-A")]
+        listed = sh("nft -s list table inet mini 2>/dev/null || true").splitlines()
+        return [line for line in saved if "mini:" in line] + listed
+
     def snapshot(self) -> dict[str, str]:
         """What could be left behind."""
         return {
@@ -214,6 +222,7 @@ class Lab:
             "routes": sh("ip -4 route show table all; ip -6 route").replace(" linkdown", ""),
             "rules": sh("iptables-save | grep -v '^[#:*]\\|^COMMIT' || true"),
             "chains": sh("iptables-save | grep '^:MINI' || true"),
+            "ours": self.rules(),
             "forwarding": sh("cat /proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv6/conf/all/forwarding"),
             "mounts": sh("grep -o ' /run[^ ]* ' /proc/self/mountinfo | sort"),
             "networks": sh(f"ls -A {self.paths.networks} {self.paths.host_changes} 2>/dev/null || true"),
@@ -260,23 +269,33 @@ def own_namespaces():
             os.close(fd)
 
 
-@pytest.fixture(params=["nft", "legacy"])
+IPTABLES = ("iptables-nft", "iptables-legacy")
+
+
+@pytest.fixture(params=["nftables", *IPTABLES])
 def backend(request):
-    """Which iptables the commands are."""
+    """The driver, and for iptables which of both kinds the administrator has chosen."""
     return request.param
+
+
+def choose_iptables(kind: str) -> None:
+    """What update-alternatives does, in this mount namespace."""
+    links = {entry.name: os.readlink(entry) for entry in os.scandir("/etc/alternatives") if entry.is_symlink()}
+    libc.mount("tmpfs", "/etc/alternatives", "tmpfs")
+    for family, verb in itertools.product(("iptables", "ip6tables"), ("", "-save", "-restore")):
+        links[family + verb] = f"/usr/sbin/{family}-{kind}{verb}"
+    for name, target in links.items():
+        os.symlink(target, f"/etc/alternatives/{name}")
 
 
 @pytest.fixture
 def lab(backend):
     """A laboratory; what is left in it at the end fails the test."""
     with own_namespaces():
-        program = os.path.realpath("/usr/sbin/iptables-save")
-        variant = f"/usr/sbin/xtables-{backend}-multi"
-        if program != variant:
-            libc.mount(variant, program, None, MS_BIND)
-        made = Lab()
+        choose_iptables(backend.partition("-")[2] or "nft")
+        made = Lab(backend.partition("-")[0])
         # A new namespace has the machine's value (devconf_inherit_init_net).
-        sh("ip link set lo up && echo 0 > /proc/sys/net/ipv4/ip_forward")
+        sh("ip link set lo up; cd /proc/sys/net; echo 0 > ipv4/ip_forward; echo 0 > ipv6/conf/all/forwarding")
         netns.create(made.neighbour)
         sh(
             f"ip link add lan0 type veth peer name eth0 && ip address add {HOST_LAN}/24 dev lan0 && ip link set lan0 up"

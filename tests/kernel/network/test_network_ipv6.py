@@ -88,8 +88,8 @@ def test_no_ipv6_where_the_network_has_none(lab):
 def test_a_family_comes_and_goes(lab):
     lab.network("web")
     box = lab.container("web")
-    added = ["write-network", "sort-leases", "set-bridge-sysctls", "set-gateway", "allow-forwarding"]
-    assert names(lab.network("web", **BOTH)) == added
+    added = ["install-rules", "set-bridge-sysctls", "set-gateway", "allow-forwarding"]
+    assert names(lab.network("web", **BOTH)) == ["write-network", "sort-leases", *added]
     network = attach.load(lab.paths, "web")
     assert attach.misplaced(network, [box.ip]) == "the network has IPv6 now"
     box.ips = {"web": attach.lease(lab.paths, network, box.id)}
@@ -115,10 +115,10 @@ def test_a_family_comes_and_goes(lab):
 def test_damage_is_repaired_once(lab, damage, repair):
     lab.network("web", **BOTH)
     sh(damage.format(bridge=attach.load(lab.paths, "web").bridge))
-    plan = attach.repair_plan(lab.paths, ["web"])
+    plan = attach.repair_plan(lab.paths, "web")
     assert repair in [step.name for step in plan]
     apply(plan, actions(lab.paths))
-    assert not attach.repair_plan(lab.paths, ["web"])
+    assert not attach.repair_plan(lab.paths, "web")
 
 
 @one_backend

@@ -20,10 +20,11 @@ from ansible_collections.mini.containers.plugins.module_utils.engine.networks.co
 from ansible_collections.mini.containers.plugins.module_utils.network import veth
 from ansible_collections.mini.containers.plugins.module_utils.network.firewall import iptables
 
-from .conftest import HOST_LAN, sh
+from .conftest import HOST_LAN, IPTABLES, sh
 
-one_backend = pytest.mark.parametrize("backend", ["nft"], indirect=True)
+one_backend = pytest.mark.parametrize("backend", ["nftables"], indirect=True)
 """For what has nothing to do with the firewall's rules."""
+with_iptables = pytest.mark.parametrize("backend", IPTABLES, indirect=True)
 
 CREATED = ["write-network", "install-rules", "create-bridge", "set-bridge-sysctls", "set-gateway", "allow-forwarding"]
 
@@ -32,17 +33,12 @@ def names(outcome) -> list[str]:
     return [step.name for step in outcome.plan]
 
 
-def rules() -> list[str]:
-    return [line for line in sh("iptables-save").splitlines() if "MINI" in line and line.startswith("-A")]
-
-
 def test_created_once_however_often(lab):
     assert names(lab.network("web")) == CREATED
-    made = rules()
+    made = lab.rules()
     for _time in range(20):
         assert names(lab.network("web")) == []
-    assert rules() == made
-    assert len(set(made)) == len(made)
+    assert lab.rules() == made
     assert sh("ip -4 -o address | grep -c mini-").strip() == "1"
 
 
@@ -96,16 +92,18 @@ def test_rules_of_others_are_not_touched(lab):
     sh("iptables -F FORWARD; iptables -t nat -F POSTROUTING; iptables -t nat -X THEIRS")
 
 
+@with_iptables
 @pytest.mark.parametrize(
     ("damage", "repair"),
     [
-        ("iptables -F", "install-rules"),
-        ("iptables -t nat -F", "install-rules"),
-        ("iptables -t raw -F && iptables -t raw -X MINI-RAW", "install-rules"),
+        ("iptables -F", "restore-rules"),
+        ("iptables -t nat -F", "restore-rules"),
+        ("iptables -t nat -F MINI-DNAT", "restore-rules"),
+        ("iptables -t raw -F && iptables -t raw -X MINI-RAW", "restore-rules"),
         ("iptables -D MINI-IN 4", "install-rules"),
-        ("iptables -S MINI-IN | sed -n 's/^-A/-A/p' | head -1 | xargs iptables", "install-rules"),
+        ("iptables -S MINI-IN | sed -n 3p | xargs iptables", "install-rules"),
         ("iptables -D FORWARD -m comment --comment \"$(iptables -S FORWARD | grep -o 'mini:host:[0-9a-f]*')\""
-         " -j MINI-FORWARD", "install-rules"),
+         " -j MINI-FORWARD", "restore-rules"),
         ("ip link del {bridge}", "create-bridge"),
         ("ip link set {bridge} down", "set-gateway"),
         ("ip address flush dev {bridge}", "set-gateway"),
@@ -116,15 +114,38 @@ def test_rules_of_others_are_not_touched(lab):
     ],
 )  # fmt: skip
 def test_damage_is_repaired_once(lab, damage, repair):
+    repaired(lab, damage, repair)
+
+
+@one_backend
+@pytest.mark.parametrize(
+    ("damage", "repair"),
+    [
+        ("nft flush ruleset", "restore-rules"),
+        ("nft flush table inet mini", "restore-rules"),
+        ("nft flush chain inet mini forward", "restore-rules"),
+        ("nft insert rule inet mini forward accept", "restore-rules"),
+        ("nft flush chain inet mini into-{bridge}", "install-rules"),
+        ("nft insert rule inet mini into-{bridge} accept", "install-rules"),
+        ("nft flush map inet mini into", "install-rules"),
+        ('nft delete element inet mini bridges {{ \"{bridge}\" }}', "install-rules"),
+        ('nft add element inet mini bridges {{ \"theirs\" }}', "restore-rules"),
+    ],
+)  # fmt: skip
+def test_damage_to_the_table_is_repaired_once(lab, damage, repair):
+    repaired(lab, damage, repair)
+
+
+def repaired(lab, damage, repair):
     lab.network("web")
-    made = sorted(rules())
+    made = sorted(lab.rules())
     sh(damage.format(bridge=attach.load(lab.paths, "web").bridge))
-    plan = attach.repair_plan(lab.paths, ["web"])
+    plan = attach.repair_plan(lab.paths, "web")
     assert repair in [step.name for step in plan]
     apply(plan, actions(lab.paths))
-    assert not attach.repair_plan(lab.paths, ["web"])
+    assert not attach.repair_plan(lab.paths, "web")
     assert names(lab.network("web")) == []
-    assert sorted(rules()) == made
+    assert sorted(lab.rules()) == made
 
 
 def test_flush_is_repaired_with_the_ports(lab):
@@ -132,14 +153,18 @@ def test_flush_is_repaired_with_the_ports(lab):
     box = lab.container("web")
     lab.serve(box.netns, 80)
     wanted = lab.publish(box, "8080:80", "8443:443")
-    assert attach.published(lab.paths, box.id, wanted) == []
-    sh("iptables -t nat -F")
-    assert len(attach.published(lab.paths, box.id, wanted)) == 2
+    assert published(lab, box, wanted) == []
+    sh("nft delete table inet mini" if lab.firewall == "nftables" else "iptables -t nat -F")
+    assert len(published(lab, box, wanted)) == 2
     attach.publish(lab.paths, {box.id: wanted})
-    assert attach.published(lab.paths, box.id, wanted) == []
+    assert published(lab, box, wanted) == []
     assert lab.ask(lab.neighbour, HOST_LAN, 8080)
-    assert attach.published(lab.paths, box.id, wanted[:1]) == ["rules that are not wanted"]
+    assert published(lab, box, wanted[:1]) == ["rules that are not wanted"]
     lab.discard(box)
+
+
+def published(lab, box, wanted) -> list[str]:
+    return attach.published(box.id, wanted, attach.Sight(lab.paths))
 
 
 @one_backend
@@ -255,10 +280,10 @@ def test_bridge_of_somebody_else(lab):
 def test_two_state_roots_share_the_chains(lab):
     other = Paths("/run/lab/second", "/run/lab/second-run")
     lab.network("web")
-    made = rules()
+    made = lab.rules()
     ensure(other, NetworkSpec("web"), frozenset())
     remove(other, "web")
-    assert rules() == made
+    assert lab.rules() == made
     assert sh("cat /proc/sys/net/ipv4/ip_forward") == "1\n"
 
 
@@ -324,7 +349,7 @@ def test_a_step_that_fails_takes_all_back(lab, step):
 @one_backend
 def test_a_change_that_fails_is_taken_back(lab):
     lab.network("web")
-    before, made = attach.load(lab.paths, "web"), rules()
+    before, made = attach.load(lab.paths, "web"), lab.rules()
 
     def fail(event, at):
         if (event, at.name) == ("done", "install-rules"):
@@ -333,7 +358,7 @@ def test_a_change_that_fails_is_taken_back(lab):
     with pytest.raises(StepFailed, match="No space left"):
         ensure(lab.paths, NetworkSpec("web", internal=True), {"internal"}, observer=fail)
     assert attach.load(lab.paths, "web") == before
-    assert sorted(rules()) == sorted(made)
+    assert sorted(lab.rules()) == sorted(made)
     assert names(lab.network("web")) == []
 
 
@@ -380,13 +405,13 @@ def test_missing_programs_and_libraries(lab, monkeypatch):
     assert lab.snapshot() == before
     monkeypatch.undo()
     monkeypatch.setattr("ansible_collections.mini.containers.plugins.module_utils.network.command.SEARCH_PATH", "/none")
-    with pytest.raises(HostLacks, match="iptables-save is missing.*install the package iptables"):
+    with pytest.raises(HostLacks, match="nft is missing.*install the package nftables"):
         lab.network("web")
     monkeypatch.undo()
     assert lab.snapshot() == before
 
 
-@pytest.mark.parametrize("backend", ["legacy"], indirect=True)
+@pytest.mark.parametrize("backend", ["iptables-legacy"], indirect=True)
 def test_xtables_lock_is_named(lab, monkeypatch):
     """The other kind takes no lock."""
     monkeypatch.setattr(iptables, "LOCK_WAIT", 1)
@@ -399,15 +424,16 @@ def test_xtables_lock_is_named(lab, monkeypatch):
     lab.network("web")
 
 
+@with_iptables
 def test_rules_changed_by_another_program_in_between(lab, monkeypatch):
     """The transaction is refused, because a rule it deletes is gone; a new look is taken."""
     lab.network("web")
-    sh("iptables -D MINI-IN 1")
+    sh("iptables -D MINI-IN 2")
     listed = iptables.Iptables.observe
     looks = []
 
-    def observe(self):
-        present = listed(self)
+    def observe(self, *args):
+        present = listed(self, *args)
         looks.append(1)
         if len(looks) == 2:
             sh("iptables -F MINI-IN")

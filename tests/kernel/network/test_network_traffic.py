@@ -9,13 +9,28 @@ from ansible_collections.mini.containers.plugins.module_utils.network import net
 from ..waiting import eventually
 from .conftest import HOST_LAN, NEIGHBOUR_LAN, sh
 
+HOSTS = (("nftables", ""), ("nftables", "DROP"), ("iptables-nft", "DROP"), ("iptables-legacy", ""))
+"""Each driver, on hosts that forward what nobody speaks of, and on hosts that do not, as where docker is."""
 
-@pytest.fixture(params=["ACCEPT", "DROP"])
-def policy(request, lab):
+
+@pytest.fixture(params=HOSTS, ids=lambda pair: "-".join(filter(None, pair)))
+def kind(request):
+    """One of these hosts."""
+    return request.param
+
+
+@pytest.fixture
+def backend(kind):
+    return kind[0]
+
+
+@pytest.fixture
+def policy(kind, lab):
     """Networks work under either policy of FORWARD, and do not change it."""
-    sh(f"iptables -P FORWARD {request.param}")
-    yield request.param
-    assert f":FORWARD {request.param} " in sh("iptables-save")
+    if kind[1]:
+        sh(f"iptables -P FORWARD {kind[1]}")
+    yield kind[1]
+    assert not kind[1] or f":FORWARD {kind[1]} " in sh("iptables-save")
     sh("iptables -P FORWARD ACCEPT")
 
 
@@ -41,6 +56,11 @@ def test_out_to_the_world(lab, policy):
     box = lab.container("web")
     lab.serve(lab.neighbour, 9000)
     assert lab.ask(box.netns, NEIGHBOUR_LAN, 9000) == HOST_LAN, "masqueraded"
+
+
+def weaken(lab, nftables: str, iptables: str) -> None:
+    """Take a defence away."""
+    sh(nftables if lab.firewall == "nftables" else iptables)
 
 
 def claim_loopback(where: str, gateway: str) -> None:
@@ -72,9 +92,14 @@ def test_loopback_over_the_wire(lab, policy):
     sh("echo 1 > /proc/sys/net/ipv4/conf/lan0/route_localnet")
     attack = (lab.neighbour, "127.0.0.1", 8080, box.netns, 80)
     assert not lab.arrives(*attack)
-    sh("iptables -t nat -A PREROUTING -j MINI-DNAT && conntrack -F")
+    weaken(
+        lab,
+        "nft flush chain inet mini prerouting; nft add rule inet mini prerouting jump translate",
+        "iptables -t nat -A PREROUTING -j MINI-DNAT",
+    )
+    sh("conntrack -F")
     eventually(lambda: lab.arrives(*attack))  # without the exception in PREROUTING it was open
-    sh("iptables -t nat -D PREROUTING -j MINI-DNAT")
+    sh("iptables -t nat -D PREROUTING -j MINI-DNAT || true")
 
 
 def test_host_loopback_is_closed_to_containers(lab, policy):
@@ -83,7 +108,7 @@ def test_host_loopback_is_closed_to_containers(lab, policy):
     claim_loopback(box.netns, "10.213.0.1")
     attack = (box.netns, "127.0.0.1", 7000, None, 7000)
     assert not lab.arrives(*attack)
-    sh("iptables -t raw -F MINI-RAW")
+    weaken(lab, "nft flush chain inet mini raw", "iptables -t raw -F MINI-RAW")
     eventually(lambda: lab.arrives(*attack))  # without the rule it was open
 
 
@@ -135,7 +160,8 @@ def test_ranges_lead_one_to_one(lab):
     for port in (80, 81, 82, 9000, 9001):
         lab.serve(box.netns, port)
     lab.publish(box, "8000-8002:80-82", "9000-9001:9000-9001")
-    assert sh("iptables-save").count("DNAT --to") == 2, "one rule a range"
+    if lab.firewall == "iptables":
+        assert sh("iptables-save").count("DNAT --to") == 2, "one rule a range"
     sh(f"nsenter --net={box.netns} iptables -A INPUT -p tcp --dport 81 -j REJECT")
     assert lab.ask(lab.neighbour, HOST_LAN, 8000)
     assert lab.refuses(lab.neighbour, HOST_LAN, 8001)

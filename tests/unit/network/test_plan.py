@@ -18,13 +18,13 @@ from ansible_collections.mini.containers.plugins.module_utils.engine.networks.pl
     resolve,
 )
 from ansible_collections.mini.containers.plugins.module_utils.engine.networks.record import BRIDGE as NAME
-from ansible_collections.mini.containers.plugins.module_utils.engine.networks.record import ICC, NetworkRecord
+from ansible_collections.mini.containers.plugins.module_utils.engine.networks.record import ICC, NetworkRecord, lan_of
 from ansible_collections.mini.containers.plugins.module_utils.glue.driver_options import MTU
 from ansible_collections.mini.containers.plugins.module_utils.glue.network import NETWORK_OPTIONS, given, network_spec
 from ansible_collections.mini.containers.plugins.module_utils.network import bridge
 from ansible_collections.mini.containers.plugins.module_utils.network.bridge import BridgeState
 from ansible_collections.mini.containers.plugins.module_utils.network.firewall.changes import Found, Present
-from ansible_collections.mini.containers.plugins.module_utils.network.firewall.rules import HOST, of_network
+from ansible_collections.mini.containers.plugins.module_utils.network.firewall.iptables import Iptables
 
 
 def one(subnet: str, gateway: str = "") -> tuple[Subnet, ...]:
@@ -39,10 +39,14 @@ BRIDGE = BridgeState(
 NOTHING = Observation("web", "mini-web", "mini:web", last=True)
 
 
+DIALECT = Iptables().dialect
+OF_WEB = DIALECT.rules_of("mini-web", lan_of("mini-web", SPEC))
+
+
 def present(*rules) -> Present:
-    found = Present()
+    found = Present(DIALECT)
     for rule in rules:
-        found.rules.setdefault((rule.table, rule.chain), []).append(Found(rule.tag, rule.owner, ""))
+        found.add(rule.place, Found(rule.tag, rule.owner))
     return found
 
 
@@ -53,7 +57,8 @@ RIGHT = Observation(
     record=RECORD,
     directory=True,
     bridge=BRIDGE,
-    rules=present(*HOST, *of_network("mini-web", SPEC.subnet4)),
+    rules=present(*DIALECT.host, *OF_WEB),
+    firewall="iptables",
     forwarding=frozenset({4}),
     last=True,
 )
@@ -68,8 +73,10 @@ def names(plan) -> list[str]:
     [
         (RIGHT, []),
         (replace(RIGHT, forwarding=frozenset()), ["allow-forwarding"]),
-        (replace(RIGHT, rules=Present()), ["install-rules"]),
-        (replace(RIGHT, rules=present(*of_network("mini-web", SPEC.subnet4))), ["install-rules"]),
+        (replace(RIGHT, rules=present(*DIALECT.host)), ["install-rules"]),
+        (replace(RIGHT, rules=present(*OF_WEB)), ["restore-rules"]),
+        (replace(RIGHT, rules=present(), firewall=""), ["install-rules"]),
+        (replace(RIGHT, firewall="nftables"), ["restore-rules"]),
         (replace(RIGHT, bridge=None), ["create-bridge", "set-bridge-sysctls", "set-gateway"]),
         (replace(RIGHT, bridge=replace(BRIDGE, alias="")), ["configure-bridge"]),
         (replace(RIGHT, bridge=replace(BRIDGE, up=False)), ["set-gateway"]),
@@ -140,8 +147,8 @@ def test_containers_are_not_moved_unasked():
         (NOTHING, []),
         (RIGHT, ["remove-rules", "delete-bridge", "give-back-forwarding", "remove-network"]),
         (replace(RIGHT, last=False), ["remove-rules", "delete-bridge", "remove-network"]),
-        (replace(RIGHT, bridge=None, rules=Present()), ["give-back-forwarding", "remove-network"]),
-        (replace(RIGHT, record=None, corrupt=True, bridge=None, rules=Present(), last=False), ["remove-network"]),
+        (replace(RIGHT, bridge=None, rules=present()), ["give-back-forwarding", "remove-network"]),
+        (replace(RIGHT, record=None, corrupt=True, bridge=None, rules=present(), last=False), ["remove-network"]),
         (replace(NOTHING, bridge=BRIDGE), ["delete-bridge"]),
         (replace(NOTHING, bridge=replace(BRIDGE, alias="theirs")), []),
         (replace(NOTHING, bridge=replace(BRIDGE, alias="")), []),

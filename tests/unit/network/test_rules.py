@@ -1,27 +1,35 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The rule model, and the way from rules that are there to those that are wanted."""
+"""The rules of both kinds of driver, and the way from rules that are there to those that are wanted."""
 
 from __future__ import annotations
 
 import pytest
 from ansible_collections.mini.containers.plugins.module_utils.core.specs import PublishedPort
-from ansible_collections.mini.containers.plugins.module_utils.network.firewall.changes import (
+from ansible_collections.mini.containers.plugins.module_utils.network.firewall import ruleset, xtables
+from ansible_collections.mini.containers.plugins.module_utils.network.firewall.changes import Found, Present
+from ansible_collections.mini.containers.plugins.module_utils.network.firewall.elements import Key, meet, pack, unpack
+from ansible_collections.mini.containers.plugins.module_utils.network.firewall.iptables import (
+    Iptables,
     edits,
     parse,
-    right,
-    udp_ports,
+    transaction,
 )
-from ansible_collections.mini.containers.plugins.module_utils.network.firewall.iptables import transaction
 from ansible_collections.mini.containers.plugins.module_utils.network.firewall.rules import (
-    CHAINS,
-    HOST,
-    of_container,
-    of_network,
+    Lan,
+    translations,
+    udp_ports,
 )
 
 P = PublishedPort
-WEB = of_network("mini-web", "10.1.0.0/24")
+DIALECT = Iptables().dialect
+HOST = DIALECT.host
+WEB_LAN = Lan("mini-web", ("10.1.0.0/24",))
+WEB = xtables.rules_of("mini-web", WEB_LAN, 4)
 ID = "c" * 64
+
+
+def of_ports(ports, family=4):
+    return xtables.rules_of(ID, translations(ports), family)
 
 
 def listing(*rules) -> str:
@@ -29,12 +37,18 @@ def listing(*rules) -> str:
     text = ""
     for table in ("raw", "filter", "nat"):
         text += f"*{table}\n:OUTPUT ACCEPT [0:0]\n"
-        text += "".join(f":{chain} - [0:0]\n" for where, chain in CHAINS if where == table)
+        text += "".join(f":{chain} - [0:0]\n" for where, chain in xtables.CHAINS if where == table)
         for rule in rules:
             if rule.table == table:
                 text += f'-A {rule.chain} {" ".join(rule.args)} -m comment --comment "{rule.tag}"\n'
         text += "COMMIT\n"
     return text
+
+
+def read(text: str) -> Present:
+    present = Present(DIALECT)
+    parse(text, 4, present)
+    return present
 
 
 @pytest.mark.parametrize(
@@ -50,8 +64,8 @@ def listing(*rules) -> str:
             ["-p tcp --dport 8000:8002 -j DNAT --to-destination 10.1.0.2:80-82/8000"],
         ),
         (
-            [(P(port, port), "10.1.0.2") for port in (9000, 9001)],
-            ["-p tcp --dport 9000:9001 -j DNAT --to-destination 10.1.0.2"],
+            [(P(port, port, "sctp"), "10.1.0.2") for port in (9000, 9001)],
+            ["-p sctp --dport 9000:9001 -j DNAT --to-destination 10.1.0.2"],
         ),
         (
             [(P(1, 1), "10.1.0.2"), (P(2, 2, "udp"), "10.1.0.2"), (P(3, 3), "10.1.0.2"), (P(4, 4), "10.1.0.3")],
@@ -62,50 +76,165 @@ def listing(*rules) -> str:
                 "-p udp --dport 2 -j DNAT --to-destination 10.1.0.2:2",
             ],
         ),
+        (
+            [(P(1, 1, allow_from=("192.0.2.0/25", "192.0.2.128/25", "2001:db8::/32")), "10.1.0.2")],
+            [
+                "-s 127.0.0.0/8 -p tcp --dport 1 -j DNAT --to-destination 10.1.0.2:1",
+                "-s 192.0.2.0/24 -p tcp --dport 1 -j DNAT --to-destination 10.1.0.2:1",
+            ],
+        ),
     ],
 )
 def test_published_ports(ports, wanted):
-    assert [" ".join(rule.args) for rule in of_container(ID, ports)] == wanted
-    assert of_container(ID, list(reversed(ports))) == of_container(ID, ports)
+    assert [" ".join(rule.args) for rule in of_ports(ports)] == wanted
+    assert of_ports(list(reversed(ports))) == of_ports(ports)
+    assert of_ports(ports, 6) == ()
+
+
+def test_published_ports_of_ipv6():
+    (rule,) = of_ports([(P(8080, 80, "tcp", "2001:db8::1"), "fd00::2")], 6)
+    assert " ".join(rule.args) == "-d 2001:db8::1 -p tcp --dport 8080 -j DNAT --to-destination [fd00::2]:80"
+    (rule,) = of_ports([(P(8000 + n, 80 + n), "fd00::2") for n in range(3)], 6)
+    assert " ".join(rule.args).endswith("--dport 8000:8002 -j DNAT --to-destination [fd00::2]:80-82/8000")
+
+
+@pytest.mark.parametrize(
+    ("ports", "wanted"),
+    [
+        ([(P(8080, 80), "10.1.0.2")], [("ports4", "0.0.0.0/0 . 0.0.0.0/0 . tcp . 8080", "10.1.0.2 . 80")]),
+        ([(P(53, 53, "udp", "::1"), "fd00::2")], [("ports6", "::/0 . ::1 . udp . 53", "fd00::2 . 53")]),
+        (
+            [(P(8000 + n, 80 + n), "10.1.0.2") for n in range(2)],
+            [
+                ("ports4", "0.0.0.0/0 . 0.0.0.0/0 . tcp . 8000", "10.1.0.2 . 80"),
+                ("ports4", "0.0.0.0/0 . 0.0.0.0/0 . tcp . 8001", "10.1.0.2 . 81"),
+            ],
+        ),
+        (
+            [(P(port, port), "10.1.0.2") for port in (9000, 9001)],
+            [("ranges4", "0.0.0.0/0 . 0.0.0.0/0 . tcp . 9000-9001", "10.1.0.2")],
+        ),
+        (
+            [(P(1, 1, allow_from=("2001:db8::/32",)), "10.1.0.2")],
+            [("ports4", "127.0.0.0/8 . 0.0.0.0/0 . tcp . 1", "10.1.0.2 . 1")],
+        ),
+    ],
+)
+def test_published_ports_as_elements(ports, wanted):
+    rules = ruleset.rules_of(ID, translations(ports))
+    assert [(rule.chain, *rule.args) for rule in rules] == wanted
 
 
 def test_ten_thousand_ports_are_one_rule():
-    assert len(of_container(ID, [(P(10000 + n, 10000 + n), "10.1.0.2") for n in range(10000)])) == 1
+    many = [(P(10000 + n, 10000 + n), "10.1.0.2") for n in range(10000)]
+    assert len(of_ports(many)) == 1
+    assert len(ruleset.rules_of(ID, translations(many))) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "shown"),
+    [
+        ("ports4", "0.0.0.0/0 . 192.0.2.1 . tcp . 80", "0.0.0.0-255.255.255.255 . 192.0.2.1 . tcp . 80"),
+        ("ranges6", "fd00::/64 . ::1 . sctp . 80-90", "fd00::-fd00::ffff:ffff:ffff:ffff . ::1 . sctp . 80-90"),
+        ("into", '"mini-web"', '"mini-web"'),
+    ],
+)
+def test_keys_as_the_kernel_has_them(name, text, shown):
+    types = ruleset.KEYS[name]
+    key = pack(text, types)
+    assert unpack(key, types) == shown
+    assert pack(shown, types) == key
+    assert len(key.first) == {"ports4": 16, "ranges6": 40, "into": 16}[name]
+
+
+def test_keys_that_meet():
+    types = ruleset.KEYS["ports4"]
+
+    def met(one: str, other: str) -> bool:
+        return meet(pack(one, types), pack(other, types), types)
+
+    everywhere = "0.0.0.0/0 . 0.0.0.0/0 . tcp . 80"
+    assert met(everywhere, "0.0.0.0/0 . 127.0.0.1 . tcp . 80-81")
+    assert not met(everywhere, "0.0.0.0/0 . 127.0.0.1 . udp . 80")
+    assert not met(everywhere, "0.0.0.0/0 . 127.0.0.1 . tcp . 81-90")
+    assert not met("10.0.0.0/8 . 0.0.0.0/0 . tcp . 80", "192.0.2.0/24 . 0.0.0.0/0 . tcp . 80")
+    assert Key(b"a", b"a") == (b"a", b"a")
 
 
 def test_what_is_dropped_comes_last():
     into = [" ".join(rule.args) for rule in WEB if rule.chain == "MINI-IN"]
     assert into[-1] == "-o mini-web -j DROP"
     assert all("ACCEPT" in text for text in into[:-1])
+    table = [rule.args[0] for rule in ruleset.rules_of("mini-web", WEB_LAN) if rule.chain == "into-mini-web"]
+    assert table[-1] == "drop"
+    assert all("accept" in text for text in table[:-1])
 
 
 def test_an_internal_network_has_no_way_out():
-    text = "\n".join(" ".join(rule.args) for rule in of_network("mini-web", "10.1.0.0/24", internal=True))
+    lan = Lan("mini-web", ("10.1.0.0/24",), internal=True)
+    text = "\n".join(" ".join(rule.args) for rule in xtables.rules_of("mini-web", lan, 4))
     assert "-i mini-web -j DROP" in text
     assert "! -o mini-web" not in text
     assert "ESTABLISHED" not in text
+    table = "\n".join(" ".join(rule.args) for rule in ruleset.rules_of("mini-web", lan))
+    assert "established" not in table
+    assert "leave-mini-web" not in table
+
+
+@pytest.mark.parametrize(
+    ("change", "gone", "come"),
+    [
+        ({"icc": False}, "-i mini-web -o mini-web -j ACCEPT", ""),
+        ({"masquerade": False}, "-s 10.1.0.0/24 ! -o mini-web -j MASQUERADE", ""),
+        ({"isolate": False}, "", "! -i mini-web -o mini-web -j MINI-OPEN"),
+    ],
+)
+def test_what_a_network_may(change, gone, come):
+    lan = Lan("mini-web", ("10.1.0.0/24",), **change)
+    texts = [" ".join(rule.args) for rule in xtables.rules_of("mini-web", lan, 4)]
+    assert gone not in texts
+    assert not come or come in texts
+    assert ruleset.rules_of("mini-web", lan) != ruleset.rules_of("mini-web", WEB_LAN)
 
 
 def test_tags_tell_owner_and_content():
     tags = [rule.tag for rule in (*HOST, *WEB)]
     assert len(set(tags)) == len(tags)
     assert all(rule.tag.startswith("mini:mini-web:") for rule in WEB)
-    assert len(of_container(ID, [(P(1, 1), "10.1.0.2")])[0].tag) < 256, "xt_comment takes no more"
+    longest = of_ports([(P(1, 1), "10.1.0.2")])[0].tag
+    assert len(longest) < 128, "xt_comment takes 255 bytes, a comment of nft 127"
 
 
 def test_from_nothing():
-    text = transaction(edits(parse(""), {"mini-web": WEB}))
+    text = transaction(edits(read(""), {"mini-web": WEB_LAN}))
     assert text.count("COMMIT") == 3
-    assert text.count(" - [0:0]") == len(CHAINS)
+    assert text.count(" - [0:0]") == len(xtables.CHAINS)
     assert text.count("-A ") + text.count("-I ") == len(HOST) + len(WEB)
     assert text.index("*filter") < text.index("*nat"), "nothing is let in before the rest is kept out"
     assert "-I FORWARD -j MINI-FORWARD" in text
 
 
 def test_nothing_to_do():
-    present = parse(listing(*HOST, *WEB))
-    assert right(present, "mini-web", WEB)
-    assert edits(present, {"mini-web": WEB}) == []
+    present = read(listing(*HOST, *WEB))
+    assert present.whole()
+    assert present.right("mini-web", WEB_LAN)
+    assert edits(present, {"mini-web": WEB_LAN}) == []
+
+
+def test_every_chain_that_is_emptied_is_missed():
+    for table, chain in xtables.CHAINS:
+        rest = [rule for rule in (*HOST, *WEB) if (rule.table, rule.chain) != (table, chain)]
+        assert not read(listing(*rest)).whole(), chain
+    for chain in ruleset.CHAINS:
+        present = Present(ruleset_dialect())
+        for rule in ruleset.OF_HOST:
+            if rule.chain != chain:
+                present.add(rule.place, Found(rule.tag, rule.owner))
+        assert not present.whole(), chain
+
+
+def ruleset_dialect():
+    return DIALECT._replace(host=ruleset.OF_HOST, rules_of=ruleset.rules_of)
 
 
 @pytest.mark.parametrize(
@@ -114,14 +243,14 @@ def test_nothing_to_do():
         [rule for rule in WEB if "DNAT" not in rule.args],
         [*WEB, WEB[1]],
         list(reversed(WEB)),
-        [*WEB, *(rule for rule in of_network("mini-web", "10.2.0.0/24") if rule not in WEB)],
+        [*WEB, *(r for r in xtables.rules_of("mini-web", Lan("mini-web", ("10.2.0.0/24",)), 4) if r not in WEB)],
     ],
     ids=["missing", "twice", "out of order", "surplus"],
 )
 def test_what_differs_is_put_right(there):
-    present = parse(listing(*HOST, *there))
-    assert not right(present, "mini-web", WEB)
-    changes = edits(present, {"mini-web": WEB})
+    present = read(listing(*HOST, *there))
+    assert not present.right("mini-web", WEB_LAN)
+    changes = edits(present, {"mini-web": WEB_LAN})
     assert changes
     assert all(edit.chain.startswith("MINI-") for edit in changes), "the jumps stay"
     places = {(edit.table, edit.chain) for edit in changes}
@@ -133,33 +262,32 @@ def test_what_differs_is_put_right(there):
 
 
 def test_others_stay():
-    box = of_container(ID, [(P(1, 1), "10.1.0.2")])
-    present = parse(listing(*HOST, *WEB, *box))
+    box = of_ports([(P(1, 1), "10.1.0.2")])
+    present = read(listing(*HOST, *WEB, *box))
     changes = edits(present, {ID: ()})
     assert [(edit.verb, edit.chain) for edit in changes] == [("-D", "MINI-DNAT")]
 
 
 def test_the_last_takes_the_chains_along():
     foreign = "*filter\n-A FORWARD -s 198.51.100.1 -j DROP\nCOMMIT\n"
-    changes = edits(parse(foreign + listing(*HOST, *WEB)), {"mini-web": ()})
+    changes = edits(read(foreign + listing(*HOST, *WEB)), {"mini-web": None})
     text = transaction(changes)
     assert "198.51.100.1" not in text
-    assert [edit.chain for edit in changes if edit.verb == "-X"] == [chain for _table, chain in CHAINS]
+    assert [edit.chain for edit in changes if edit.verb == "-X"] == [chain for _table, chain in xtables.CHAINS]
     for table in ("raw", "filter", "nat"):
         verbs = [edit.verb for edit in changes if edit.table == table]
         assert verbs == sorted(verbs, key=["-D", "-F", "-X"].index)
-    assert edits(parse(foreign), {"mini-web": ()}) == []
+    assert edits(read(foreign), {"mini-web": None}) == []
 
 
 def test_comments_as_both_kinds_of_iptables_write_them():
     for comment in ('"mini:mini-web:0123456789ab"', "mini:mini-web:0123456789ab"):
-        present = parse(f"*nat\n-A MINI-DNAT -p tcp -m comment --comment {comment} -j RETURN\nCOMMIT\n")
+        present = read(f"*nat\n-A MINI-DNAT -p tcp -m comment --comment {comment} -j RETURN\nCOMMIT\n")
         assert present.owners() == {"mini-web"}
-    assert parse("*nat\n-A X -m comment --comment mini:web -j RETURN\nCOMMIT\n").owners() == set()
+    assert read("*nat\n-A X -m comment --comment mini:web -j RETURN\nCOMMIT\n").owners() == set()
 
 
 def test_udp_ports_that_changed():
-    old = of_container(ID, [(P(53, 53, "udp"), "10.1.0.2"), (P(80, 80), "10.1.0.2")])
-    new = of_container(ID, [(P(70 + n, 70 + n, "udp"), "10.1.0.2") for n in range(3)])
-    assert udp_ports(edits(parse(listing(*HOST, *old)), {ID: new})) == {53, 70, 71, 72}
-    assert udp_ports(edits(parse(listing(*HOST, *old)), {ID: old})) == set()
+    old = translations([(P(53, 53, "udp"), "10.1.0.2"), (P(80, 80), "10.1.0.2")])
+    new = translations([(P(70 + n, 70 + n, "udp"), "10.1.0.2") for n in range(3)])
+    assert udp_ports((old, new)) == {53, 70, 71, 72}

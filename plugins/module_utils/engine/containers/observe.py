@@ -6,12 +6,11 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from typing import Any, Optional
 
 from ...core.errors import MiniError
 from ...core.paths import Paths
-from ...core.plan import Plan
+from ...core.plan import Plan, Step
 from ...core.specs import ContainerSpec, Mount
 from ...image.store import ImageStore, StoredImage
 from ...linux.cgroups.detect import open_cgroup
@@ -82,20 +81,16 @@ class Surroundings:
         self._paths = paths
         self._repairs: dict[str, Plan] = {}
         self.neighbours = Neighbours(paths)
-
-    @cached_property
-    def rules(self) -> attach.Present:
-        """The packet filter."""
-        return attach.rules_present()
+        self.rules = attach.Sight(paths)
 
     def repair(self, names: Iterable[str]) -> Plan:
         """What these networks need to be as their records say."""
-        found = Plan()
+        found: dict[tuple[str, str], Step] = {}
         for name in names:
             if name not in self._repairs:
-                self._repairs[name] = attach.repair_plan(self._paths, [name], self.rules)
-            found += self._repairs[name]
-        return found
+                self._repairs[name] = attach.repair_plan(self._paths, name, self.rules)
+            found.update({(step.name, step.target): step for step in self._repairs[name]})
+        return Plan.of(found.values())
 
 
 def observe(
@@ -196,7 +191,7 @@ def _observe_running(paths: Paths, record: ContainerRecord, seen: Observation, c
         vitals=vitals.look(paths, record.id, seen.state, cgroup),
         limit_drift=tuple(cgroup.drift(resources(record.spec))),
         lost_networks=tuple(_lost_networks(paths, record)),
-        lost_ports=tuple(attach.published(paths, record.id, ports, common.rules)) if record.networks else (),
+        lost_ports=tuple(attach.published(record.id, ports, common.rules)) if record.networks else (),
         lost_files=tuple(hosts.stale(paths, record, common.neighbours)),
         severed=tuple(namespaces.severed(paths, record)),
     )

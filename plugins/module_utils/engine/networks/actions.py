@@ -11,17 +11,14 @@ import contextlib
 import datetime
 import functools
 import os
-from collections.abc import Mapping, Sequence
 from typing import Callable
 
 from ...core.names import new_id
 from ...core.paths import Paths
 from ...core.plan import Action, Step
 from ...core.specs import NetworkSpec
-from ...linux.files import locked, remove_tree
+from ...linux.files import remove_tree
 from ...network import bridge, overlay, veth
-from ...network.firewall.iptables import Iptables
-from ...network.firewall.rules import Rule
 from ...network.hosts import Far
 from ..records import save, set_aside
 from .far import keep
@@ -29,8 +26,8 @@ from .host import allow_forwarding, give_back_forwarding
 from .leases import sort_leases
 from .observe import Observation
 from .overlay import overlay_of
-from .plan import rules_of
-from .record import NetworkRecord, load
+from .packetfilter import Sight, apply_rules, restore_rules
+from .record import NetworkRecord, lan_of, load
 
 
 def actions(paths: Paths) -> dict[str, Action]:
@@ -44,6 +41,7 @@ def actions(paths: Paths) -> dict[str, Action]:
         "write-network": Action(bound(_write_record), bound(_restore_record)),
         "disconnect-container": Action(bound(_disconnect)),
         "sort-leases": Action(bound(_sort_leases)),
+        "restore-rules": Action(bound(_restore_all_rules)),
         "install-rules": Action(bound(_install_rules), bound(_restore_rules)),
         "create-bridge": Action(bound(_create_bridge), bound(_delete_new_bridge)),
         "configure-bridge": Action(bound(_create_bridge)),
@@ -118,21 +116,24 @@ def _sort_leases(paths: Paths, step: Step) -> None:
 # Rules
 
 
-def _apply_rules(paths: Paths, wanted: Mapping[str, Sequence[Rule]]) -> None:
-    with locked(paths.lock("host", "firewall"), "the firewall"):
-        Iptables().apply(wanted)
+def _restore_all_rules(paths: Paths, step: Step) -> None:
+    restore_rules(paths, step.target)
 
 
 def _install_rules(paths: Paths, step: Step) -> None:
-    _apply_rules(paths, {step.target: step.detail["rules"]})
+    apply_rules(paths, {step.target: step.detail["lan"]}, {}, name=_seen(step).rules.dialect.name)
 
 
 def _restore_rules(paths: Paths, step: Step) -> None:
-    _apply_rules(paths, {step.target: rules_of(_seen(step).record)})
+    """As they were; who has no networks uses no packet filter."""
+    record = _seen(step).record
+    apply_rules(paths, {step.target: lan_of(record.bridge, record.spec) if record else None})
+    if record is None and _seen(step).last:
+        give_back_forwarding(paths, alone=True)
 
 
 def _remove_rules(paths: Paths, step: Step) -> None:
-    _apply_rules(paths, {step.target: ()})
+    apply_rules(paths, {step.target: None})
 
 
 # The bridge
@@ -218,4 +219,4 @@ def _forbid_forwarding(paths: Paths, step: Step) -> None:
 
 def _give_back_forwarding(paths: Paths, step: Step) -> None:
     """Rules that are still there belong to networks of another state root."""
-    give_back_forwarding(paths, alone=not Iptables().observe().owners())
+    give_back_forwarding(paths, alone=not Sight(paths).owners())

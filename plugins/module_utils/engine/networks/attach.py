@@ -16,17 +16,17 @@ from typing import Optional
 from ...core.paths import Paths
 from ...core.plan import Plan
 from ...network import netns, veth
-from ...network.firewall.changes import Present
 from .leases import Leased, holders, lease, members, release
 from .observe import observe_kernel
+from .packetfilter import Sight
 from .plan import plan_repair
-from .published import publish, published, rules_present, unpublish
+from .published import publish, published, unpublish
 from .record import NetworkRecord, load
 
 __all__ = [
     "Leased",
     "Plug",
-    "Present",
+    "Sight",
     "connect",
     "connected",
     "create_netns",
@@ -42,7 +42,6 @@ __all__ = [
     "published",
     "release",
     "repair_plan",
-    "rules_present",
     "unpublish",
 ]
 
@@ -76,14 +75,10 @@ def create_netns(path: str) -> None:
     veth.raise_loopback(path)
 
 
-def repair_plan(paths: Paths, names: Iterable[str], present: Optional[Present] = None) -> Plan:
-    """What must be done so that these networks are as their records say; run it with the table of `actions.py`."""
-    rules = rules_present() if present is None else present
-    plan = Plan()
-    for name in names:
-        record = load(paths, name)
-        plan += plan_repair(record, observe_kernel(paths, record, rules))
-    return plan
+def repair_plan(paths: Paths, name: str, sight: Optional[Sight] = None) -> Plan:
+    """What must be done so that the network is as its record says; run it with the table of `actions.py`."""
+    record = load(paths, name)
+    return plan_repair(record, observe_kernel(paths, record, sight or Sight(paths)))
 
 
 def connect(paths: Paths, record: NetworkRecord, container_id: str, netns_path: str, plug: Plug) -> None:

@@ -33,13 +33,15 @@ def ensure(
     given: Collection[str],
     *,
     names: Optional[Far] = None,
+    firewall: str = "",
     force: bool = False,
     check: bool = False,
     observer: Observer = silent,
 ) -> Outcome:
-    """The network exists and is as asked; `names` are those of containers on other hosts, if the task has any."""
+    """The network exists and is as asked. `names` are those of containers on other hosts, if the task has any;
+    `firewall` is the driver for all networks, empty for the one in use."""
     with _locks(paths, wanted.name, check):
-        seen = observe(paths, wanted.name, wanted)
+        seen = observe(paths, wanted.name, wanted, firewall)
         plan = plan_present(wanted, given, seen, names=names, force=force)
         if not check:
             apply(plan, actions(paths), observer)
@@ -61,7 +63,7 @@ def remove(
 def mend(paths: Paths, name: str, *, observer: Observer = silent) -> Plan:
     """The network is as its record says."""
     with _locks(paths, name, check=False):
-        plan = repair_plan(paths, [name])
+        plan = repair_plan(paths, name)
         apply(plan, actions(paths), observer)
     return plan
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What networks change on the host as a whole: forwarding, and what it was before.
+"""What networks change on the host as a whole, and what it was before: forwarding, and whose packet filter they use.
 
 A router does not listen to other routers: with IPv6 forwarding on, the kernel ignores their advertisements, and the
 host's own default route would run out (Documentation/networking/ip-sysctl.rst, accept_ra). Interfaces that have one by
@@ -12,6 +12,7 @@ import contextlib
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import Any, Optional
 
 from ...core.errors import CorruptRecord
 from ...core.paths import Paths
@@ -28,11 +29,16 @@ LISTEN, LISTEN_AS_ROUTER = "1", "2"
 
 @dataclass(frozen=True)
 class HostChanges:
-    """The values before the first network came; `accept_ra` are the interfaces that were told to go on listening."""
+    """The values before the first network came; `accept_ra` are the interfaces that were told to go on listening.
+
+    `firewall` is the driver that has our rules, and `families` are those that it has rules for.
+    """
 
     ip_forward: str = "1"
     ip6_forward: str = "1"
     accept_ra: tuple[str, ...] = ()
+    firewall: str = "iptables"
+    families: tuple[int, ...] = (4,)
 
 
 def has_ipv6() -> bool:
@@ -54,19 +60,19 @@ def allow_forwarding(paths: Paths, family: int) -> None:
     """Turn forwarding on; what it was is remembered first, and once."""
     if family in forwarding():
         return
-    before = _remembered(paths) or HostChanges()
     if family == 4:
-        save(replace(before, ip_forward="0"), paths.host_changes)
+        remember(paths, ip_forward="0")
     else:
-        listeners = tuple(sorted({*_listeners(), *before.accept_ra}))
-        save(replace(before, ip6_forward="0", accept_ra=listeners), paths.host_changes)
+        before = remembered(paths)
+        listeners = tuple(sorted({*_listeners(), *(before.accept_ra if before else ())}))
+        remember(paths, ip6_forward="0", accept_ra=listeners)
         _accept_ra(listeners, LISTEN_AS_ROUTER)
     write_kernel(FORWARDING[family], "1")
 
 
 def give_back_forwarding(paths: Paths, *, alone: bool) -> None:
     """Put back what was there, unless networks of another state root still need it (`alone` is false then)."""
-    before = _remembered(paths)
+    before = remembered(paths)
     if before is not None and alone:
         for family, value in ((4, before.ip_forward), (6, before.ip6_forward)):
             if value != "1" and family in forwarding():
@@ -90,8 +96,17 @@ def _accept_ra(names: Iterable[str], value: str) -> None:
             write_kernel(ACCEPT_RA.format(name), value)
 
 
-def _remembered(paths: Paths) -> HostChanges | None:
+def remembered(paths: Paths) -> Optional[HostChanges]:
+    """What was changed; None when there is nothing, or nothing that can be read."""
     try:
         return load(HostChanges, paths.host_changes)
     except CorruptRecord:
         return None
+
+
+def remember(paths: Paths, **fields: Any) -> None:
+    """Write down what was changed, beside what else is known."""
+    before = remembered(paths)
+    after = replace(before or HostChanges(firewall=""), **fields)
+    if after != before:
+        save(after, paths.host_changes)

@@ -25,7 +25,7 @@ from .far import far_names
 from .host import forwarding, has_ipv6, identity
 from .leases import addresses, title
 from .overlay import device_name
-from .published import rules_present
+from .packetfilter import Sight, in_use
 from .record import BRIDGE, NetworkRecord, bridge_alias, bridge_name, every, find
 
 RESOLV_CONF = "/etc/resolv.conf"
@@ -41,6 +41,7 @@ class Observation:
     `identity` tells it from other hosts. `last` says that there is no other network. Of a network over many hosts,
     `underlay` is the MTU of the interface that leads to them, 0 when there is none, and `names` are those of the
     containers there.
+    `firewall` is the driver that has the rules, `rules` are those of the one that is to have them.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Observation:
     directory: bool = False
     bridge: Optional[BridgeState] = None
     rules: Present = field(default_factory=Present)
+    firewall: str = ""
     forwarding: frozenset[int] = frozenset()
     ipv6: bool = True
     mtu: int = 0
@@ -65,9 +67,7 @@ class Observation:
     names: Far = field(default_factory=dict)
 
 
-def observe(
-    paths: Paths, name: str, wanted: Optional[NetworkSpec] = None, present: Optional[Present] = None
-) -> Observation:
+def observe(paths: Paths, name: str, wanted: Optional[NetworkSpec] = None, firewall: str = "") -> Observation:
     """The network called `name`. What a new subnet could overlap is looked up only where there will be one."""
     corrupt = False
     try:
@@ -76,6 +76,7 @@ def observe(
         record, corrupt = None, True
     interface = record.bridge if record else _bridge_name(paths, name, wanted)
     members = addresses(paths, name)
+    ipv6 = any(spec.enable_ipv6 for spec in (wanted, record and record.spec) if spec)
     others = [other for other in every(paths) if other.name != name]
     vxlan = (wanted and wanted.vxlan) or (record and record.spec.vxlan)
     with Rtnl() as host:
@@ -92,7 +93,8 @@ def observe(
         corrupt=corrupt,
         directory=os.path.isdir(paths.network(name)),
         bridge=state,
-        rules=rules_present() if present is None else present,
+        rules=Sight(paths, firewall, ipv6=ipv6).network(interface),
+        firewall=in_use(paths),
         forwarding=forwarding(),
         ipv6=has_ipv6(),
         identity=identity(),
@@ -108,7 +110,7 @@ def observe(
     )
 
 
-def observe_kernel(paths: Paths, record: NetworkRecord, present: Optional[Present] = None) -> Observation:
+def observe_kernel(paths: Paths, record: NetworkRecord, sight: Sight) -> Observation:
     """Only what a repair needs: the cost does not grow with the containers in the network."""
     with Rtnl() as host:
         state = bridge.observe(host, record.bridge)
@@ -120,7 +122,8 @@ def observe_kernel(paths: Paths, record: NetworkRecord, present: Optional[Presen
         record=record,
         directory=True,
         bridge=state,
-        rules=rules_present() if present is None else present,
+        rules=sight.network(record.bridge),
+        firewall=in_use(paths),
         forwarding=forwarding(),
         ipv6=has_ipv6(),
         overlay=device,

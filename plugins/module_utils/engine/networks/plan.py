@@ -13,13 +13,11 @@ from ...core.plan import Impact, Plan, Step
 from ...core.specs import NetworkSpec, Subnet
 from ...network import bridge, pools
 from ...network.bridge import Bridge
-from ...network.firewall.changes import right
-from ...network.firewall.rules import HOST, Rule, of_network
 from ...network.hosts import Far
 from ...network.overlay import Overlay, check_ours, is_ours, is_right
 from . import overlay
 from .observe import Observation
-from .record import BRIDGE, NetworkRecord
+from .record import BRIDGE, NetworkRecord, lan_of
 
 LEAST_MTU6 = 1280  # RFC 8200, section 5
 SHOWN = 10  # a network may have a thousand members
@@ -158,9 +156,7 @@ def _kernel_steps(spec: NetworkSpec, seen: Observation) -> Iterator[Step]:
     """The rules come before the bridge, so that it is protected from its first moment; the address, which brings the
     bridge up, after its settings."""
     wanted, state = _bridge(spec, seen), seen.bridge
-    rules = _rules(spec, seen.bridge_name)
-    if not (right(seen.rules, wanted.name, rules) and right(seen.rules, "host", HOST)):
-        yield _step("install-rules", wanted.name, seen, _why(wanted.name, seen), rules=rules)
+    yield from _rule_steps(wanted.name, spec, seen)
     if state is None or state.alias != wanted.alias or (wanted.mtu and state.mtu != wanted.mtu):
         yield _step("create-bridge" if state is None else "configure-bridge", wanted.name, seen, bridge=wanted)
     if state is None or not bridge.sysctls_are_right(state, wanted):
@@ -188,6 +184,20 @@ def _name_steps(names: Far, seen: Observation) -> Iterator[Step]:
     if names != seen.names:
         others = [host for host in sorted({*names, *seen.names}) if names.get(host) != seen.names.get(host)]
         yield _step("write-names", seen.name, seen, f"of containers on {', '.join(others)}", names=names)
+
+
+def _rule_steps(bridge_name: str, spec: NetworkSpec, seen: Observation) -> Iterator[Step]:
+    """What somebody has emptied is put back for everyone. So is what another driver had until now."""
+    driver = seen.rules.dialect.name
+    moved = bool(seen.firewall) and seen.firewall != driver
+    if seen.firewall and (moved or not seen.rules.whole()):
+        reason = f"{seen.firewall} → {driver}" if moved else "somebody has taken some of them away"
+        yield _step("restore-rules", driver, seen, reason)
+        if seen.record is not None:
+            return
+    lan = lan_of(bridge_name, spec)
+    if not (seen.rules.right(bridge_name, lan) and seen.rules.whole()):
+        yield _step("install-rules", bridge_name, seen, _why(bridge_name, seen), lan=lan)
 
 
 def _bridge(spec: NetworkSpec, seen: Observation) -> Bridge:
@@ -259,13 +269,3 @@ def _in_use(seen: Observation, members: Collection[str], verb: str, way_out: str
     more = len(members) - len(names)
     listed = ", ".join([*names, *([f"{more} more"] if more else [])])
     return Conflict(f"cannot {verb} the network {seen.name}: containers are attached ({listed})", hint=way_out)
-
-
-def rules_of(record: Optional[NetworkRecord]) -> tuple[Rule, ...]:
-    """The rules a recorded network has; none when there is no record."""
-    return _rules(record.spec, record.bridge) if record else ()
-
-
-def _rules(spec: NetworkSpec, bridge: str) -> tuple[Rule, ...]:
-    device = overlay.device_name(bridge) if spec.vxlan else ""
-    return of_network(bridge, spec.subnet4, internal=spec.internal, overlay=device)

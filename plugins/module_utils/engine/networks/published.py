@@ -3,28 +3,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Optional
+from collections.abc import Iterable, Mapping
 
 from ...core.paths import Paths
 from ...core.specs import PublishedPort
-from ...linux.files import locked
 from ...network.conntrack import forget_udp
-from ...network.firewall.changes import Present, right, udp_ports
-from ...network.firewall.iptables import Iptables
-from ...network.firewall.rules import of_container
+from ...network.firewall.rules import translations, udp_ports
+from .packetfilter import Sight, apply_rules, last_published, write_down
+
+Ports = Iterable[tuple[PublishedPort, str]]
 
 
-def rules_present() -> Present:
-    """The firewall as it is: read it once, and pass it to the observations of one task."""
-    return Iptables().observe()
+def publish(paths: Paths, ports: Mapping[str, Ports]) -> None:
+    """Make these the published ports of each container, all others of it gone: one transaction for all containers.
 
-
-def publish(paths: Paths, ports: Mapping[str, Iterable[tuple[PublishedPort, str]]]) -> None:
-    """Make these the published ports of each container, all others of it gone: one transaction for all containers."""
-    wanted = {container_id: of_container(container_id, its) for container_id, its in ports.items()}
-    with locked(paths.lock("host", "firewall"), "the firewall"):
-        forget_udp(udp_ports(Iptables().apply(wanted)))
+    A flow of UDP that knows an older way is forgotten, or its client would never notice.
+    """
+    before = {container_id: last_published(paths, container_id) for container_id in ports}
+    wanted = {container_id: translations(its) for container_id, its in ports.items()}
+    if apply_rules(paths, wanted, before):
+        forget_udp(udp_ports((*before.values(), *wanted.values())))
+    for container_id, published_now in wanted.items():
+        if published_now != before[container_id]:
+            write_down(paths, container_id, published_now)
 
 
 def unpublish(paths: Paths, container_ids: Iterable[str]) -> None:
@@ -32,22 +33,13 @@ def unpublish(paths: Paths, container_ids: Iterable[str]) -> None:
     publish(paths, dict.fromkeys(container_ids, ()))
 
 
-def published(
-    paths: Paths,
-    container_id: str,
-    ports: Iterable[tuple[PublishedPort, str]],
-    present: Optional[Present] = None,
-) -> list[str]:
+def published(container_id: str, ports: Ports, sight: Sight) -> list[str]:
     """What is wrong with the container's published ports, a phrase each; empty when all is right."""
-    listed = sorted(set(ports))
-    present = rules_present() if present is None else present
-    wanted = of_container(container_id, listed)
-    if right(present, container_id, wanted):
+    wanted = translations(ports)
+    present = sight.ports(container_id, wanted)
+    if present.right(container_id, wanted):
         return []
-    tags = {tag for _table, _chain, tag in present.tags(container_id)}
-    missing = [rule for rule in wanted if rule.tag not in tags]
-    return [f"the rule for {_shown(rule.args)} is missing" for rule in missing] or ["rules that are not wanted"]
-
-
-def _shown(args: Sequence[str]) -> str:
-    return f"{args[args.index('--dport') + 1]}/{args[args.index('-p') + 1]}"
+    missing = {rule.tag for rule in present.missing(container_id, wanted)}
+    rules = {each: {rule.tag for rule in present.dialect.rules_of(container_id, (each,))} for each in wanted}
+    lost = [f"the rule for {each.show()} is missing" for each, tags in rules.items() if tags & missing]
+    return lost or ["rules that are not wanted"]

@@ -12,8 +12,10 @@ from ...core.errors import Conflict, CorruptRecord, NotFound
 from ...core.names import check_name, interface_name
 from ...core.paths import DEFAULT_STATE_ROOT, Paths
 from ...core.specs import NetworkSpec, Subnet
+from ...network.firewall.rules import Lan
 from ..records import load as load_record
 from ..records import names_in
+from .overlay import device_name
 
 BRIDGE = "com.docker.network.bridge.name"
 ICC = "com.docker.network.bridge.enable_icc"
@@ -83,3 +85,16 @@ def bridge_alias(paths: Paths, name: str) -> str:
     """The mark that says whose the bridge is (IFALIASZ is 256)."""
     root = "" if paths.state_root == DEFAULT_STATE_ROOT else f"@{paths.state_root}"
     return f"mini:{name}{root}"[:255]
+
+
+def lan_of(bridge: str, spec: NetworkSpec) -> Lan:
+    """The network as the packet filter sees it."""
+    return Lan(
+        bridge,
+        spec.subnets,
+        internal=spec.internal,
+        isolate=spec.isolate,
+        icc=spec.driver_options.get(ICC, "true") != "false",
+        masquerade=spec.driver_options.get(MASQUERADE, "true") != "false",
+        overlay=device_name(bridge) if spec.vxlan else "",
+    )

@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The firewall driver for nftables: a table of our own, read over netlink and changed by one `nft -f -`.
+
+A change set is one transaction. Rules of networks are replaced a chain at a time; published ports are elements that
+come and go one by one, whatever else is in their map. Nobody else has anything in this table: a rule without our mark
+is a fault of its chain, and goes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Optional
+
+from ...core.errors import Conflict, StepFailed
+from ..command import find, run
+from . import gate
+from .changes import Change, Dialect, Found, Present, planned
+from .elements import meet, pack, unpack
+from .iptables import Iptables
+from .nfnetlink import Element, Table
+from .rules import ATTEMPTS, HOST, Policy, Rule, owner_of
+from .ruleset import CHAINS, KEYS, OF_HOST, OF_NETWORKS, OF_PORTS, TABLE, VALUES, chains_of, rules_of
+
+PACKAGE = "nftables"
+
+
+class Nftables:
+    """The table `inet mini`, and a gate through the chains of iptables where there are some."""
+
+    dialect = Dialect("nftables", OF_HOST, rules_of)
+    looks_up = True
+
+    def __init__(self) -> None:
+        self.gates: list[Iptables] = gate.gates()
+
+    def observe(self, bridges: Iterable[str] = ()) -> Present:
+        """What all need, the rules of these bridges, and who has networks."""
+        present = Present(self.dialect, beside=[each.observe() for each in self.gates])
+        owners = {**dict.fromkeys(CHAINS, HOST), **{chain: owner for owner in bridges for chain in chains_of(owner)}}
+        with Table(TABLE) as table:
+            for chain, owner in owners.items():
+                for comment in table.comments(chain):
+                    ours = owner_of(comment) == owner
+                    present.add((0, "chain", chain), Found(comment if ours else "", owner))
+            _list(present, table, OF_NETWORKS)
+        return present
+
+    def look_up(self, ports: Iterable[tuple[str, Policy]]) -> Present:
+        """These published ports, each with its owner, as far as they are there."""
+        present = Present(self.dialect)
+        with Table(TABLE) as table:
+            for name, key in _keys(ports):
+                found = table.element(name, pack(key, KEYS[name]))
+                if found is not None:
+                    _note(present, name, found)
+        return present
+
+    def apply(self, wanted: Mapping[str, Policy], before: Optional[Mapping[str, Policy]] = None) -> bool:
+        """Observe, and change what differs. The caller holds the firewall's lock; whether there was anything to do.
+
+        `before` is what the containers among the owners had last: where it is known only their ports are looked up.
+        """
+        changed = self._apply(wanted, before)
+        networks = {owner: policy for owner, policy in wanted.items() if not isinstance(policy, tuple)}
+        opened = [each.apply(networks) for each in self.gates if networks]
+        return changed or any(opened)
+
+    def _apply(self, wanted: Mapping[str, Policy], before: Optional[Mapping[str, Policy]]) -> bool:
+        program = find("nft", PACKAGE)
+        bridges = [owner for owner, policy in wanted.items() if not isinstance(policy, tuple)]
+        known = before is not None and all(policy is not None for policy in wanted.values())
+        ports = [*wanted.items(), *(before or {}).items()]
+        for attempt in range(1, ATTEMPTS + 1):
+            present = self.observe(bridges)
+            if known and attempt == 1:
+                present.rules.update(self.look_up(ports).rules)
+            else:  # what the first look may have overlooked has made the transaction fail
+                with Table(TABLE) as table:
+                    _list(present, table, OF_PORTS)
+            in_use, changes = planned(present, wanted)
+            if not changes:
+                return attempt > 1
+            _refuse_taken(present, wanted)
+            done = run([program, "-f", "-"], "".join(f"{line}\n" for line in script(changes, in_use)))
+            if done.code == 0:
+                return True
+        raise StepFailed(
+            f"cannot change the table inet {TABLE}: {' '.join(done.errors.split()[:40])}",
+            hint=f"delete it (nft delete table inet {TABLE}) and run the task again, which restores all of it",
+        )
+
+
+def _keys(ports: Iterable[tuple[str, Policy]]) -> dict[tuple[str, str], None]:
+    """Map and key of each published port, once."""
+    rules = (rule for owner, policy in ports if isinstance(policy, tuple) for rule in rules_of(owner, policy))
+    return {(rule.chain, rule.args[0]): None for rule in rules}
+
+
+def _list(present: Present, table: Table, names: Iterable[str]) -> None:
+    for name in names:
+        for element in table.elements(name):
+            _note(present, name, element)
+
+
+def _note(present: Present, name: str, element: Element) -> None:
+    """What has no mark of ours is in the way, and goes."""
+    owner = owner_of(element.comment)
+    found = Found(element.comment if owner else "", owner or HOST, unpack(element.key, KEYS[name]))
+    present.add((0, "element", name), found)
+
+
+def _refuse_taken(present: Present, wanted: Mapping[str, Policy]) -> None:
+    """Who publishes a port has claimed it before, in this state root; so who has it here is of another one."""
+    others = present.owners() - set(wanted)
+    theirs = {name: [each for each in present.rules.get((0, "element", name), ()) if each.owner in others]
+              for name in OF_PORTS}  # fmt: skip
+    for name, key in _keys(wanted.items()):
+        for found in theirs[name]:
+            if meet(pack(key, KEYS[name]), pack(found.line, KEYS[name]), KEYS[name]):
+                raise Conflict(
+                    f"cannot publish {key.split(' . ')[-1]}: container {found.owner[:12]} of another state root has it",
+                    hint="publish another port, or remove that container",
+                )
+
+
+def script(changes: list[Change], in_use: bool) -> Iterator[str]:
+    """A transaction for `nft -f`. What leads to a chain goes before it, and comes after it."""
+    if not in_use:
+        yield f"delete table inet {TABLE}"
+        return
+    if any(rule.owner == HOST for change in changes for rule in change.come):
+        yield from _frame()
+    chains = [change for change in changes if change.place[1] == "chain"]
+    elements = [change for change in changes if change.place[1] == "element"]
+    yield from (f"add chain inet {TABLE} {change.place[2]}" for change in chains if change.place[2] not in CHAINS)
+    for change in elements:
+        keys = ", ".join(found.line for found in change.gone)
+        yield f"delete element inet {TABLE} {change.place[2]} {{ {keys} }}" if keys else ""
+    for change in chains:
+        yield f"flush chain inet {TABLE} {change.place[2]}"
+        for rule in change.come:
+            yield _rule(rule)
+    for change in elements:
+        whole = ", ".join(map(_element, change.come))
+        yield f"add element inet {TABLE} {change.place[2]} {{ {whole} }}" if whole else ""
+    yield from (f"delete chain inet {TABLE} {change.place[2]}" for change in chains if not change.come)
+
+
+def whole() -> str:
+    """A transaction that makes all that any network needs."""
+    return "\n".join([*_frame(), *(_rule(rule) for rule in OF_HOST), ""])
+
+
+def _frame() -> Iterator[str]:
+    """The table, its sets and its chains; those that are there stay as they are."""
+    yield f"add table inet {TABLE}"
+    for name, types in KEYS.items():
+        kind = "map" if name in VALUES else "set"
+        value = f" : {VALUES[name]}" if name in VALUES else ""
+        flags = " flags interval;" if name in OF_PORTS else ""
+        yield f"add {kind} inet {TABLE} {name} {{ type {' . '.join(types)}{value};{flags} }}"
+    for chain, hook in CHAINS.items():
+        yield f"add chain inet {TABLE} {chain}" + (f" {{ {hook} }}" if hook else "")
+
+
+def _rule(rule: Rule) -> str:
+    return f'add rule inet {TABLE} {rule.chain} {rule.args[0]} comment "{rule.tag}"'
+
+
+def _element(rule: Rule) -> str:
+    key, *value = rule.args
+    return " : ".join([f'{key} comment "{rule.tag}"', *value])

@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The rules of nftables, as values: one table, in which maps find at once what concerns a packet.
+
+::
+
+    table inet mini
+      raw          prerouting   a bridge may not reach the host's 127.0.0.0/8
+      prerouting   nat          published ports, for other hosts and for containers ─┐
+      output       nat          the same, for this host ────────────────────────────┴→ translate → @ports4 @ranges4 …
+      forward      filter       what enters a bridge: @into → into-BRIDGE; what leaves one: @out
+      postrouting  nat          the way out: @leaving → leave-BRIDGE; and whose replies must come back through the
+                                host: @arriving → arrive-BRIDGE
+
+A published port is an element of a map, by the client's address, the host's address, protocol and port: with ten
+thousand of them a packet is looked up once, as with one. A range that keeps its ports is one element of a map whose
+values are addresses alone; of any other, each port is an element.
+
+Nat chains come a little behind the usual place, so that what the administrator put there has precedence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from .rules import ANYWHERE, HOST, LOOPBACK, Lan, Policy, Rule, Translation, family_of
+
+TABLE = "mini"
+CHAINS = {
+    "raw": "type filter hook prerouting priority -300; policy accept;",
+    "forward": "type filter hook forward priority 0; policy accept;",
+    "prerouting": "type nat hook prerouting priority -95; policy accept;",
+    "output": "type nat hook output priority -95; policy accept;",
+    "postrouting": "type nat hook postrouting priority 105; policy accept;",
+    "translate": "",
+}
+_WHO = {family: (f"ipv{family}_addr", f"ipv{family}_addr", "inet_proto", "inet_service") for family in (4, 6)}
+KEYS: dict[str, tuple[str, ...]] = {
+    "bridges": ("ifname",),
+    "open": ("ifname",),
+    "into": ("ifname",),
+    "out": ("ifname",),
+    "leaving": ("ifname",),
+    "arriving": ("ifname",),
+    **{f"ports{family}": _WHO[family] for family in (4, 6)},
+    **{f"ranges{family}": _WHO[family] for family in (4, 6)},
+}
+VALUES = {
+    **dict.fromkeys(("into", "out", "leaving", "arriving"), "verdict"),
+    **{f"ports{family}": f"ipv{family}_addr . inet_service" for family in (4, 6)},
+    **{f"ranges{family}": f"ipv{family}_addr" for family in (4, 6)},
+}
+OF_NETWORKS = ("bridges", "open", "into", "out", "leaving", "arriving")
+OF_PORTS = ("ports4", "ranges4", "ports6", "ranges6")
+
+_PORTS = "meta l4proto {{ tcp, udp, sctp }} dnat {ip} to {ip} saddr . {ip} daddr . meta l4proto . th dport map @{map}"
+
+
+def _host_rules() -> Iterator[tuple[str, str]]:
+    yield "raw", f"iifname @bridges ip daddr {LOOPBACK[4]} drop"
+    yield "forward", "oifname vmap @into"
+    yield "forward", "iifname vmap @out"
+    yield "prerouting", f"ip daddr != {LOOPBACK[4]} fib daddr type local jump translate"
+    yield "prerouting", "meta nfproto ipv6 fib daddr type local jump translate"
+    yield "output", "fib daddr type local jump translate"
+    for kind in ("ports", "ranges"):
+        yield "translate", _PORTS.format(ip="ip", map=f"{kind}4")
+        yield "translate", _PORTS.format(ip="ip6", map=f"{kind}6")
+    yield "postrouting", "iifname vmap @leaving"
+    yield "postrouting", "oifname vmap @arriving"
+
+
+OF_HOST = tuple(Rule("chain", chain, (text,), HOST, family=0) for chain, text in _host_rules())
+
+
+def chains_of(bridge: str) -> tuple[str, str, str, str]:
+    """The chains of a network: what may enter it, whose source is changed on the way out and on the way in, and what
+    may go to other hosts that have a part of it."""
+    return f"into-{bridge}", f"leave-{bridge}", f"arrive-{bridge}", f"beyond-{bridge}"
+
+
+def rules_of(owner: str, policy: Policy) -> tuple[Rule, ...]:
+    """The rules and elements for a network or a container. The verdicts come after the chains they lead to."""
+    if policy is None:
+        return ()
+    if isinstance(policy, Lan):
+        rules = [Rule("chain", chain, (text,), owner, family=0) for chain, text in _network(policy)]
+        elements = _verdicts(policy)
+    else:
+        rules, elements = [], (element for each in policy for element in _translation(each))
+    return (*rules, *(Rule("element", name, args, owner, family=0) for name, args in elements))
+
+
+def _network(lan: Lan) -> Iterator[tuple[str, str]]:
+    into, leave, arrive, beyond = chains_of(lan.bridge)
+    mine, translated = f'iifname "{lan.bridge}"', "ct status dnat"
+    if lan.icc:
+        yield into, f"{mine} accept"
+    for subnet in lan.subnets if lan.overlay else ():
+        yield into, f'iifname "{lan.overlay}" {_ip(subnet)} saddr {subnet} accept'
+        yield beyond, f"{mine} {_ip(subnet)} daddr {subnet} accept"
+        yield leave, f'oifname "{lan.overlay}" return'
+    if not lan.internal:
+        yield into, "ct state established,related accept"
+        yield into, f"{translated} accept"
+        if not lan.isolate:
+            yield into, "iifname @open accept"
+    yield into, "drop"
+    if lan.masquerade and not lan.internal:
+        yield leave, f'oifname != "{lan.bridge}" masquerade'
+    # By address: where bridges call the packet filter (br_netfilter) it is not told here where a packet came in.
+    for source in (*lan.subnets, *(LOOPBACK[family] for family in sorted(set(map(family_of, lan.subnets))))):
+        yield arrive, f"{_ip(source)} saddr {source} {translated} masquerade"
+
+
+def _ip(subnet: str) -> str:
+    return "ip6" if family_of(subnet) == 6 else "ip"
+
+
+def _verdicts(lan: Lan) -> Iterator[tuple[str, tuple[str, ...]]]:
+    key = f'"{lan.bridge}"'
+    into, leave, arrive, beyond = chains_of(lan.bridge)
+    yield "into", (key, f"jump {into}")
+    if lan.overlay:
+        yield "into", (f'"{lan.overlay}"', f"jump {beyond}")
+        yield "out", (f'"{lan.overlay}"', "drop")
+    yield "out", (key, "drop" if lan.internal else "accept")
+    if lan.masquerade and not lan.internal:
+        yield "leaving", (key, f"jump {leave}")
+    yield "arriving", (key, f"jump {arrive}")
+    yield "bridges", (key,)
+    if not lan.isolate:
+        yield "open", (key,)
+
+
+def _translation(span: Translation) -> Iterator[tuple[str, tuple[str, ...]]]:
+    family, to_host = span.family, span.host_ip or ANYWHERE[span.family]
+    for source in span.sources or (ANYWHERE[family],):
+        who = f"{source} . {to_host} . {span.protocol}"
+        if span.count > 1 and span.port == span.to:
+            yield f"ranges{family}", (f"{who} . {span.port}-{span.last}", span.ip)
+            continue
+        for offset in range(span.count):
+            yield f"ports{family}", (f"{who} . {span.port + offset}", f"{span.ip} . {span.to + offset}")

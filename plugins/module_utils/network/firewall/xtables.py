@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The rules of iptables and ip6tables, as values.
+
+::
+
+    raw     PREROUTING  → MINI-RAW      a bridge may not reach the host's 127.0.0.0/8
+    nat     PREROUTING  → MINI-DNAT     published ports, for other hosts and for containers
+            OUTPUT      → MINI-DNAT     the same, for this host
+            POSTROUTING → MINI-SNAT     the way out, and replies that must come back through the host
+    filter  FORWARD     → MINI-FORWARD → MINI-IN   what may enter a bridge; the rest is dropped
+                                       → MINI-OUT  what may leave it
+                                         MINI-OPEN networks that are not isolated
+
+Each chain has a rule of the host's own. Where there is nothing for it to do it matches everything and says nothing:
+who empties a chain takes it along, and that is seen whosever rules were in there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from .rules import HOST, LOOPBACK, Lan, Policy, Rule, Translation, family_of
+
+CHAINS = (
+    ("raw", "MINI-RAW"),
+    ("filter", "MINI-FORWARD"),
+    ("filter", "MINI-IN"),
+    ("filter", "MINI-OUT"),
+    ("filter", "MINI-OPEN"),
+    ("nat", "MINI-DNAT"),
+    ("nat", "MINI-SNAT"),
+)
+"""Our own chains. Filter comes before nat, so that nothing is let in before everything else is kept out."""
+
+TRANSLATED = ("-m", "conntrack", "--ctstate", "DNAT")
+ANSWERS = ("-m", "conntrack", "--ctstate", "RELATED,ESTABLISHED")
+LOCAL = ("-m", "addrtype", "--dst-type", "LOCAL")
+_Args = tuple[str, ...]
+
+
+def of_host(family: int) -> tuple[Rule, ...]:
+    """The jumps, and the marks of chains that are whole. In nat the jumps are appended, behind what the administrator
+    put there; in FORWARD ours comes first, because a rule that refuses everything often stands at the end, and ours
+    speak of our bridges alone."""
+    loopback = ("!", "-d", LOOPBACK[family])
+    specs: list[tuple[str, str, _Args]] = [
+        ("raw", "PREROUTING", ("-j", "MINI-RAW")),
+        ("filter", "MINI-FORWARD", ("-j", "MINI-IN")),
+        ("filter", "MINI-FORWARD", ("-j", "MINI-OUT")),
+        ("filter", "FORWARD", ("-j", "MINI-FORWARD")),
+        ("nat", "PREROUTING", (*loopback, *LOCAL, "-j", "MINI-DNAT")),
+        ("nat", "OUTPUT", (*LOCAL, "-j", "MINI-DNAT")),
+        ("nat", "POSTROUTING", ("-j", "MINI-SNAT")),
+        *((table, chain, ()) for table, chain in CHAINS if chain != "MINI-FORWARD"),
+    ]
+    return tuple(Rule(table, chain, args, HOST, chain == "FORWARD", family) for table, chain, args in specs)
+
+
+def rules_of(owner: str, policy: Policy, family: int) -> tuple[Rule, ...]:
+    """The rules of one family for a network or a container."""
+    if policy is None:
+        return ()
+    if isinstance(policy, Lan):
+        specs = list(_network(policy, family))
+    else:
+        mine = (each for each in policy if family_of(each.ip) == family)
+        specs = [("nat", "MINI-DNAT", args) for each in mine for args in _translation(each)]
+    return tuple(Rule(table, chain, args, owner, False, family) for table, chain, args in specs)
+
+
+def _network(lan: Lan, family: int) -> Iterator[tuple[str, str, _Args]]:
+    subnets = [subnet for subnet in lan.subnets if family_of(subnet) == family]
+    if not subnets:
+        return
+    into, out = ("-o", lan.bridge), ("-i", lan.bridge)
+    if family == 4:
+        yield "raw", "MINI-RAW", (*out, "-d", LOOPBACK[4], "-j", "DROP")
+    for subnet in subnets if lan.overlay else ():
+        yield "filter", "MINI-IN", ("-i", lan.overlay, *into, "-s", subnet, "-j", "ACCEPT")
+        yield "filter", "MINI-IN", (*out, "-o", lan.overlay, "-d", subnet, "-j", "ACCEPT")
+    yield from _forward(lan, into, out)
+    for subnet in subnets:
+        if lan.overlay:
+            yield "nat", "MINI-SNAT", ("-s", subnet, "-o", lan.overlay, "-j", "RETURN")
+        if lan.masquerade and not lan.internal:
+            yield "nat", "MINI-SNAT", ("-s", subnet, "!", *into, "-j", "MASQUERADE")
+        yield "nat", "MINI-SNAT", ("-s", subnet, *into, *TRANSLATED, "-j", "MASQUERADE")
+    yield "nat", "MINI-SNAT", ("-s", LOOPBACK[family], *into, *TRANSLATED, "-j", "MASQUERADE")
+
+
+def _forward(lan: Lan, into: _Args, out: _Args) -> Iterator[tuple[str, str, _Args]]:
+    if lan.icc:
+        yield "filter", "MINI-IN", (*out, *into, "-j", "ACCEPT")
+    if not lan.internal:
+        yield "filter", "MINI-IN", (*into, *ANSWERS, "-j", "ACCEPT")
+        yield "filter", "MINI-IN", (*into, *TRANSLATED, "-j", "ACCEPT")
+        if not lan.isolate:
+            yield "filter", "MINI-IN", ("!", *out, *into, "-j", "MINI-OPEN")
+            yield "filter", "MINI-OPEN", (*out, "-j", "ACCEPT")
+    yield "filter", "MINI-IN", (*into, "-j", "DROP")
+    if lan.overlay:
+        yield "filter", "MINI-OUT", ("-i", lan.overlay, "-j", "DROP")
+    yield "filter", "MINI-OUT", (*out, "-j", "DROP" if lan.internal else "ACCEPT")
+
+
+def _translation(span: Translation) -> Iterator[_Args]:
+    """One rule, or one for each network that may use the port."""
+    to_host = ("-d", span.host_ip) if span.host_ip else ()
+    ports = f"{span.port}:{span.last}" if span.count > 1 else str(span.port)
+    wanted = (*to_host, "-p", span.protocol, "--dport", ports, "-j", "DNAT", "--to-destination", _destination(span))
+    for source in span.sources:
+        yield ("-s", source, *wanted)
+    if not span.sources:
+        yield wanted
+
+
+def _destination(span: Translation) -> str:
+    address = f"[{span.ip}]" if span.family == 6 else span.ip
+    if span.count == 1:
+        return f"{address}:{span.to}"
+    if span.port == span.to:
+        return span.ip  # without a port the packet keeps its own
+    # "/8000" makes 8000 lead to the first port, 8001 to the second (iptables-extensions(8), shifted port map)
+    return f"{address}:{span.to}-{span.to + span.count - 1}/{span.port}"
