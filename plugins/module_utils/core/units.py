@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import datetime
 import re
 
 from .errors import BadInput
@@ -68,6 +69,12 @@ def parse_duration(option: str, text: str) -> int:
     if 0 < value < SHORTEST or value >= 2**63:
         raise BadInput(f"{option}: {text} is out of range", hint="give at least 1ms")
     return value
+
+
+def timestamp(time_ns: int) -> str:
+    """A time of a file, in whole seconds, as documents of images have it."""
+    moment = datetime.datetime.fromtimestamp(time_ns // 10**9, datetime.timezone.utc)
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def cpu_quota(cpus: float) -> int:

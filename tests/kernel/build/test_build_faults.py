@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from ansible_collections.mini.containers.plugins.module_utils.core.errors import MiniError
 from ansible_collections.mini.containers.plugins.module_utils.core.plan import Step
-from ansible_collections.mini.containers.plugins.module_utils.engine.builds import run
+from ansible_collections.mini.containers.plugins.module_utils.engine.builds import names
 from ansible_collections.mini.containers.plugins.module_utils.engine.containers.living import live_process
 from ansible_collections.mini.containers.plugins.module_utils.engine.containers.record import find
 from ansible_collections.mini.containers.plugins.module_utils.image import workspace
@@ -90,13 +90,13 @@ def test_killed_while_a_command_runs(builder: Any) -> None:
     os.kill(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
     builder.host._look()
-    record = find(builder.paths, run.name_of("made:latest"))
+    record = find(builder.paths, names.container("made:latest"))
     assert record is not None
     assert live_process(state.read(builder.paths.run_state(record.id)))
     (begun.parent / "go").touch()
     assert builder.actions(text, network="default", check=True) == ["clear", "run", "name", "sweep"]
     assert builder.actions(text, network="default") == ["clear", "run", "name", "sweep"]
-    assert find(builder.paths, run.name_of("made:latest")) is None
+    assert find(builder.paths, names.container("made:latest")) is None
     assert _left(builder) == []
 
 

@@ -3,15 +3,13 @@
 
 from __future__ import annotations
 
-import datetime
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import NamedTuple
 
+from ...core.units import timestamp
 from ...image.manifest import Descriptor, History, ImageDocument
 from .evaluate import Evaluation
-from .keys import Chains, latest
-from .spec import BuildSpec
+from .keys import Keys, latest
 from .works import StagePlan
 
 
@@ -22,14 +20,13 @@ class Assembled(NamedTuple):
     blobs: tuple[Descriptor, ...]
 
 
-def assemble(evaluation: Evaluation, chains: Chains, wanted: BuildSpec) -> Assembled:
+def assemble(keys: Keys) -> Assembled:
     """The image. All steps are done; the same steps give the same image, whenever it is put together."""
-    target = evaluation.target
+    target, chains = keys.evaluation.target, keys.chains
     image = chains.base(target.index).image
-    made = chains.made(target.index)
-    history = _history(evaluation, chains, wanted.args)
+    history = _history(keys)
     created = history[-1].created if history else image.created if image else ""
-    labels = {**target.config.labels, **wanted.labels}
+    labels = {**target.config.labels, **keys.wanted.labels}
     document = ImageDocument(
         target.platform.architecture,
         target.platform.os,
@@ -40,18 +37,19 @@ def assemble(evaluation: Evaluation, chains: Chains, wanted: BuildSpec) -> Assem
         target.author,
         target.platform.variant,
     )
-    new = tuple(one.descriptor for one in made if one.diff_id)
+    new = tuple(one.descriptor for one in chains.made(target.index) if one.diff_id)
     return Assembled(document, (*(image.blobs if image else ()), *new))
 
 
-def _history(evaluation: Evaluation, chains: Chains, args: Mapping[str, str]) -> tuple[History, ...]:
+def _history(keys: Keys) -> tuple[History, ...]:
     """One entry for each instruction. What only changed the configuration is as old as the layer below it."""
-    base = chains.base(evaluation.target.index)
-    fixed = latest(args)
-    created = _time(fixed) if fixed else base.image.created if base.image else ""
-    made = iter(chains.made(evaluation.target.index))
+    target, chains = keys.evaluation.target, keys.chains
+    base = chains.base(target.index)
+    fixed = latest(keys.wanted.args)
+    created = timestamp(fixed) if fixed else base.image.created if base.image else ""
+    made = iter(chains.made(target.index))
     found = []
-    for stage in _lineage(evaluation, evaluation.target):
+    for stage in _lineage(keys.evaluation, target):
         for entry in stage.entries:
             done = next(made) if entry.work else None
             created = created if fixed or not done else done.created or created
@@ -63,8 +61,3 @@ def _lineage(evaluation: Evaluation, stage: StagePlan) -> list[StagePlan]:
     """The stages that a stage stands on, lowest first, and itself."""
     below = [one for one in evaluation.stages if one.index == stage.below]
     return [*(_lineage(evaluation, below[0]) if below else ()), stage]
-
-
-def _time(time_ns: int) -> str:
-    moment = datetime.datetime.fromtimestamp(time_ns // 10**9, datetime.timezone.utc)
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -5,29 +5,22 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Mapping
 from typing import Any, NamedTuple, Optional
 
 from ...core.errors import BadImage, NotFound
 from ...core.paths import Paths
-from ...core.plan import Action, Observer, Plan, Step, apply, silent
-from ...image import workspace
-from ...image.manifest import sha256
+from ...core.plan import Observer, Plan, silent
 from ...image.store import ImageStore, StoredImage
-from ...image.workspace import Workspace
 from ...linux.files import locked
-from ..images.actions import ImageActions
 from ..images.describe import describe
-from . import cache, run
-from .assemble import assemble
+from . import cache
 from .bases import Bases, Registry
-from .cache import Progress
 from .context import entered
 from .evaluate import Evaluation, evaluate
-from .maker import Maker
-from .plan import Observation, plan
+from .keys import Keys
+from .observe import observe
+from .plan import plan
 from .spec import HOST, NONE, BuildSpec
-from .works import Work, origins
 
 _WAIT = 3600.0  # another build of the same name takes as long as it takes
 
@@ -44,8 +37,7 @@ def build(
     paths: Paths, wanted: BuildSpec, registry: Registry, *, check: bool = False, observer: Observer = silent
 ) -> Outcome:
     """The name means what its Containerfile makes. `registry` gives a client for a base that is not here."""
-    store = ImageStore(paths)
-    reference = str(wanted.reference)
+    store, reference = ImageStore(paths), str(wanted.reference)
     with entered(wanted) as context, _lock(paths, reference, check):
         there = _named(store, reference)
         if there is not None and not wanted.renew:
@@ -53,21 +45,23 @@ def build(
         if not check:
             _check_network(paths, wanted)
         bases = Bases(paths, registry, pull=wanted.pull, check=check, observer=observer)
-        evaluation = evaluate(context.file, wanted, bases.find)
-        maker = Maker(paths, wanted, context, evaluation)
-        steps = plan(evaluation, reference, _observe(maker, there))
+        keys = Keys(context, wanted, evaluate(context.file, wanted, bases.find))
+        seen, found = observe(paths, keys, there)
+        steps = plan(keys.evaluation, reference, seen)
         if steps and not check:
-            _apply(maker, bases, steps, observer)
-        found = _named(store, reference)
-        image = describe(store, found) if found else None
-        return Outcome(bases.plan + steps, image, _warnings(evaluation))
+            from .actions import do  # containers, tar, compression: a task with nothing to do does not load them
+
+            do(paths, keys, steps, bases.ids, found, observer)
+        named = _named(store, reference)
+        image = describe(store, named) if named else None
+        return Outcome(bases.plan + steps, image, _warnings(keys.evaluation))
 
 
 def _lock(paths: Paths, reference: str, check: bool) -> contextlib.AbstractContextManager[Any]:
-    path = cache.path(paths, reference)
-    name = path.rpartition("/")[2].partition(".")[0]
-    what = f"the build of {reference}"
-    return contextlib.nullcontext() if check else locked(paths.lock("build", name), what, _WAIT)
+    if check:
+        return contextlib.nullcontext()
+    name = os.path.basename(cache.path(paths, reference))
+    return locked(paths.lock("build", name), f"the build of {reference}", _WAIT)
 
 
 def _check_network(paths: Paths, wanted: BuildSpec) -> None:
@@ -80,66 +74,6 @@ def _named(store: ImageStore, reference: str) -> Optional[StoredImage]:
         return store.find(reference)
     except BadImage:
         return None
-
-
-def _observe(maker: Maker, there: Optional[StoredImage]) -> Observation:
-    """Go through the steps as far as they are made. What stands on a step that is not made is not either."""
-    reference = str(maker.wanted.reference)
-    known = {} if maker.wanted.nocache else cache.find(maker.paths)
-    pending: list[tuple[int, Work]] = []
-    stale: set[int] = set()
-    for stage in maker.evaluation.stages:
-        if stage.unknown or stage.below in stale:
-            stale.add(stage.index)
-        for work in stage.works:
-            if stage.index in stale or _lacks(work, stale) or not maker.look(stage.index, work, known):
-                stale.add(stage.index)
-                pending.append((stage.index, work))
-    done = maker.evaluation.target.index not in stale
-    built = sha256(assemble(maker.evaluation, maker.chains, maker.wanted).document.encode()) if done else ""
-    return Observation(
-        tuple(pending),
-        there.id if there else "",
-        built,
-        leftovers=run.is_left(maker.paths, reference) or maker.network.is_left(),
-        rubbish=os.path.exists(cache.path(maker.paths, reference)) or workspace.leftovers(maker.paths),
-    )
-
-
-def _lacks(work: Work, stale: set[int]) -> bool:
-    """Whether a step takes files of a stage or an image that are not there yet."""
-    return any(
-        origin.stage in stale or (origin.stage < 0 and not origin.is_context and origin.image is None)
-        for origin in origins(work)
-    )
-
-
-def _apply(maker: Maker, bases: Bases, steps: Plan, observer: Observer) -> None:
-    progress = Progress(maker.paths, str(maker.wanted.reference))
-    with maker.store.locked():
-        progress.begin(bases.ids, maker.found)
-    try:
-        apply(steps, _actions(maker, progress), observer)
-    finally:
-        maker.network.remove()
-
-
-def _actions(maker: Maker, progress: Progress) -> Mapping[str, Action]:
-    def make(step: Step) -> None:
-        maker.make(step.detail["stage"], step.detail["work"], progress)
-
-    def name(step: Step) -> None:
-        document, blobs = assemble(maker.evaluation, maker.chains, maker.wanted)
-        with Workspace(maker.paths), maker.store.locked():
-            maker.writer.name(maker.writer.add(document, blobs), step.target)
-            progress.finish()
-
-    def clear(step: Step) -> None:
-        run.sweep(maker.paths, step.target)
-        maker.network.remove()
-
-    makes = dict.fromkeys(("run", "copy", "add", "workdir"), Action(make))
-    return {**makes, "name": Action(name), "clear": Action(clear), "sweep": Action(ImageActions(maker.paths).sweep)}
 
 
 def _warnings(evaluation: Evaluation) -> tuple[str, ...]:

@@ -49,12 +49,13 @@ class Chains:
 
 
 class Keys:
-    """The keys of steps. `digests` remembers what was read of the context: it is read once a task."""
+    """The keys of a build's steps. What was read of the context is remembered."""
 
-    def __init__(self, context: Context, wanted: BuildSpec, chains: Chains) -> None:
-        self._context = context
-        self._wanted = wanted
-        self._chains = chains
+    def __init__(self, context: Context, wanted: BuildSpec, evaluation: Evaluation) -> None:
+        self.context = context
+        self.wanted = wanted
+        self.evaluation = evaluation
+        self.chains = Chains(evaluation)
         self._digests: dict[str, str] = {}
 
     def of(self, stage: int, work: Work, *, again: bool = False) -> str:
@@ -62,7 +63,7 @@ class Keys:
         if again:
             self._digests.clear()
         parts = {"run": self._run, "copy": self._copy, "add": self._copy, "workdir": self._workdir}[work.name](work)
-        return cache.key(cache.top(self._chains.diff_ids(stage)), work.name, *parts)
+        return cache.key(cache.top(self.chains.diff_ids(stage)), work.name, *parts)
 
     def _workdir(self, work: Any) -> tuple[Any, ...]:
         return work.path, work.owner
@@ -74,12 +75,12 @@ class Keys:
     def _files(self, origin: Origin, pattern: str) -> Any:
         """What is copied, by its content; out of a stage, the layers that it is in say as much."""
         if not origin.is_context:
-            return cache.top(self._chains.of(origin)), pattern
-        return [(path, self._digest(path)) for path in self._context.tree.find(pattern)]
+            return cache.top(self.chains.of(origin)), pattern
+        return [(path, self._digest(path)) for path in self.context.tree.find(pattern)]
 
     def _digest(self, path: str) -> str:
         if path not in self._digests:
-            self._digests[path] = self._context.tree.digest(path)
+            self._digests[path] = self.context.tree.digest(path)
         return self._digests[path]
 
     def _run(self, work: Any) -> tuple[Any, ...]:
@@ -87,11 +88,11 @@ class Keys:
         for mount in work.mounts:
             files = self._files(mount.origin, mount.source or "/") if mount.kind == "bind" else ""
             mounts.append((mount.kind, mount.target, mount.source, mount.options, files))
-        network = work.network or self._wanted.network
+        network = work.network or self.wanted.network
         return work.command, work.script, work.env, config.user, config.working_dir, mounts, network, self._epoch()
 
     def _epoch(self) -> str:
-        return self._wanted.args.get(EPOCH, "")
+        return self.wanted.args.get(EPOCH, "")
 
 
 def latest(args: Mapping[str, str]) -> int:

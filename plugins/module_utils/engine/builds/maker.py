@@ -4,12 +4,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Optional
 
 from ...core.errors import BadInput, Conflict
 from ...core.paths import Paths
+from ...core.units import timestamp
 from ...image.containerfile.where import located
 from ...image.intake import NewLayer
 from ...image.manifest import chain_ids
@@ -18,17 +19,13 @@ from ...image.store import ImageStore
 from ...image.workspace import Workspace
 from ...image.writer import ImageWriter
 from ...linux.files import open_in_root
-from ..images.actions import timestamp
 from . import archives, cache, run, users
 from .cache import Made, Progress
-from .context import Context
 from .copying import Copier, Dress
-from .evaluate import Evaluation
-from .keys import Chains, Keys, latest
+from .keys import Keys, latest
 from .network import Network
 from .runspec import Room
 from .sources import Tree
-from .spec import BuildSpec
 from .works import Copy, Origin, Run, Work, Workdir
 from .workshop import bench, layer_of, view
 
@@ -36,57 +33,45 @@ from .workshop import bench, layer_of, view
 class Maker:
     """Makes the layers of one build, in a workspace of its own."""
 
-    def __init__(self, paths: Paths, wanted: BuildSpec, context: Context, evaluation: Evaluation) -> None:
+    def __init__(self, paths: Paths, keys: Keys, progress: Progress) -> None:
         self.paths = paths
-        self.wanted = wanted
-        self.context = context
-        self.evaluation = evaluation
+        self.keys = keys
+        self.chains = keys.chains
+        self.wanted = keys.wanted
+        self.context = keys.context
+        self.progress = progress
         self.store = ImageStore(paths)
         self.writer = ImageWriter(self.store)
-        self.chains = Chains(evaluation)
-        self.keys = Keys(context, wanted, self.chains)
-        self.latest = latest(wanted.args)
-        self.network = Network(paths, wanted.reference)
-        self.found: dict[str, Made] = {}
+        self.latest = latest(self.wanted.args)
+        self.network = Network(paths, str(self.wanted.reference))
 
-    def look(self, stage: int, work: Work, known: Mapping[str, Made]) -> bool:
-        """Whether a step on those that are made is made, too; if it is, the next one stands on it."""
-        with located(self.evaluation.file, work.line):
-            key = self.keys.of(stage, work)
-        if key in known:
-            self.found[key] = known[key]
-            self.chains.add(stage, known[key])
-        return key in known
-
-    def make(self, stage: int, work: Work, progress: Progress) -> None:
+    def make(self, stage: int, work: Work) -> None:
         """One step: from the cache, where a step before it made what it had made before, or anew."""
-        with located(self.evaluation.file, work.line):
+        with located(self.keys.evaluation.file, work.line):
             key = self.keys.of(stage, work)
             made = None if self.wanted.nocache else cache.find(self.paths).get(key)
             if made is None:
                 with Workspace(self.paths) as space:
-                    self._anew(stage, work, key, progress, space)
-                return
-            with self.store.locked():
-                progress.keep(key, made)
+                    made = self._anew(stage, work, key, space)
+            else:
+                with self.store.locked():
+                    self.progress.keep(key, made)
             self.chains.add(stage, made)
 
-    def _anew(self, stage: int, work: Work, key: str, progress: Progress, space: Workspace) -> None:
+    def _anew(self, stage: int, work: Work, key: str, space: Workspace) -> Made:
         below = self.chains.diff_ids(stage)
-        chain = chain_ids(below)
-        layer = self._layer(work, chain, space)
-        made = Made()
+        layer = self._layer(work, chain_ids(below), space)
         if self.keys.of(stage, work, again=True) != key:
             raise Conflict("what it copies was changed meanwhile", hint="run the task again")
+        made = Made()
         with self.store.locked():
             if layer is not None:
                 top = cache.top((*below, layer.diff_id))
-                created = timestamp(layer.newest)
                 kind, digest, size, *_notes = layer.descriptor
-                made = Made(layer.diff_id, digest, size, kind, created, top)
+                made = Made(layer.diff_id, digest, size, kind, timestamp(layer.newest), top)
                 self.writer.shelve(layer, top)
-            progress.keep(key, made)
-        self.chains.add(stage, made)
+            self.progress.keep(key, made)
+        return made
 
     def _layer(self, work: Work, chain: Sequence[str], space: Workspace) -> Optional[NewLayer]:
         """None when there was nothing to do."""

@@ -3,23 +3,20 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 
 from ...core.paths import Paths
 from ...core.specs import NetworkSpec
-from ...image.reference import Reference
 from ..networks import converge
-
-_PREFIX = "build-"
+from . import names
 
 
 class Network:
     """The network of one build, made when the first RUN wants it."""
 
-    def __init__(self, paths: Paths, reference: Reference) -> None:
+    def __init__(self, paths: Paths, reference: str) -> None:
         self._paths = paths
-        self._name = _PREFIX + hashlib.sha256(str(reference).encode()).hexdigest()[:12]
+        self._name = names.network(reference)
 
     def name(self) -> str:
         """Its name; it is there when this returns."""

@@ -8,8 +8,6 @@ it goes on alone, and the next build finds it and removes it.
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
@@ -27,8 +25,8 @@ from ..containers.observe import observe
 from ..containers.plan import Wish, plan
 from ..containers.record import ContainerRecord, find
 from ..images import commit
+from . import names
 
-_PREFIX = "build~"
 LAST_LINES = 20
 
 
@@ -37,11 +35,6 @@ class Ran(NamedTuple):
 
     upper: str
     skip: Collection[bytes]
-
-
-def name_of(reference: str) -> str:
-    """The name of a build's containers. It has a character that is in no name that a task can give."""
-    return _PREFIX + hashlib.sha256(reference.encode()).hexdigest()[:12]
 
 
 @contextlib.contextmanager
@@ -90,14 +83,7 @@ def _last(output: str) -> str:
 
 def sweep(paths: Paths, reference: str) -> None:
     """Remove what a build of the name that was killed has left running. The caller holds the build's lock."""
-    name = name_of(reference)
-    if os.path.lexists(paths.name(name)):
-        remove(paths, name)
-
-
-def is_left(paths: Paths, reference: str) -> bool:
-    """Whether a build of the name has left something behind, when none goes on."""
-    return os.path.lexists(paths.name(name_of(reference)))
+    remove(paths, names.container(reference))
 
 
 def refuse_empty(chain: Sequence[str]) -> None:

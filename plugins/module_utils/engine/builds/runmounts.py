@@ -7,6 +7,7 @@ Source: buildkit, frontend/dockerfile/instructions/commands_runmount.go.
 from __future__ import annotations
 
 import posixpath
+import re
 from typing import Callable
 
 from ...core.errors import BadInput
@@ -21,6 +22,7 @@ _KINDS = {
     "secret": ("id", "required", "mode", "uid", "gid"),
 }
 _COMMON = {"target": "target", "dst": "target", "destination": "target", "source": "source", "src": "source"}
+_MODE = re.compile(r"[0-7]{1,4}\Z")
 _SHARING = ("shared", "private", "locked")
 
 
@@ -52,7 +54,7 @@ def _check(kind: str, given: dict[str, str], source: str, taken: str) -> None:
             raise BadInput(f"--mount=type={kind} has no option {name}")
         if name in ("uid", "gid") and not value.isdigit():
             raise BadInput(f"--mount: {name}={value} is not a number")
-        if name == "mode" and (not value.isdigit() or int(value, 8) > 0o7777):
+        if name == "mode" and not _MODE.match(value):
             raise BadInput(f"--mount: mode={value} is not a mode", hint="write it in octal, as 0400")
     if kind != "bind" and (taken or (source and kind != "secret")):
         raise BadInput(f"--mount=type={kind} takes nothing from elsewhere", hint="leave from and source out")

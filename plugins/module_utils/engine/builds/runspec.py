@@ -19,7 +19,7 @@ from ...image.replica import opened
 from ...image.workspace import Workspace
 from ...linux.files import locked
 from ..volumes import use
-from . import run
+from . import names
 from .copying import Copier, Dress
 from .sources import Tree
 from .spec import HOST, NONE, BuildSpec
@@ -62,7 +62,7 @@ class Room:
             attachments, mode = self._network()
             yield (
                 ContainerSpec(
-                    name=run.name_of(str(self._wanted.reference)),
+                    name=names.container(str(self._wanted.reference)),
                     image=str(self._wanted.reference),
                     command=command,
                     entrypoint=(),

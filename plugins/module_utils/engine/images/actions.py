@@ -7,7 +7,6 @@ held only while finished things are put in their places.
 
 from __future__ import annotations
 
-import datetime
 import os
 from collections.abc import Mapping
 from contextlib import suppress
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Optional
 from ...core.errors import BadImage, NotFound, StepFailed
 from ...core.paths import Paths
 from ...core.plan import Action, Step
+from ...core.units import timestamp
 from ...image import archive
 from ...image.diff import Packed, pack
 from ...image.downloads import AGE
@@ -289,12 +289,6 @@ def _refuse_archive(directory: str, path: str) -> None:
             hint="give it as load_path; src takes what docker export makes, not docker save",
             path=path,
         )
-
-
-def timestamp(time_ns: int) -> str:
-    """The newest time in a layer: the same tar makes the same image on every host, whenever it is imported."""
-    moment = datetime.datetime.fromtimestamp(time_ns // 10**9, datetime.timezone.utc)
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _told(step: Step) -> tuple[ImageSpec, Observation]:
