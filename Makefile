@@ -21,8 +21,8 @@ PYTHON ?= $(shell for candidate in /usr/bin/python3 python3 python3.13 python3.1
 
 CONTROLLER_PACKAGES := python3 python3-venv
 # The host's own share (iptables, pyroute2 …) is also what the role mini_host installs; a test must not depend on that.
-TEST_PACKAGES := $(CONTROLLER_PACKAGES) apache2-utils busybox-static conntrack docker-registry iproute2 iptables \
-	libseccomp2 linux-libc-dev nftables openssl procps python3-pyroute2 skopeo tini umoci xz-utils zstd
+TEST_PACKAGES := $(CONTROLLER_PACKAGES) apache2-utils busybox-static conntrack debian-archive-keyring docker-registry dpkg \
+	iproute2 iptables libseccomp2 linux-libc-dev mmdebstrap nftables openssl procps python3-pyroute2 skopeo tini umoci xz-utils zstd
 # Engines that drive our runtime in tests/kernel/oci; a host that is somebody's workstation may not want a Docker daemon.
 CLIENT_PACKAGES := docker.io podman runc
 # Its sshd is started by the tests, in namespaces of their own.

@@ -9,7 +9,7 @@ The number before a case is that of its kind, and the same in all tables:
  5    hard links                                              here
  6    devices                                                 here; that none works: tests/kernel/test_attacks_dev
  7    kinds of members, sparse files                          here, unit/image/test_tarstream, kernel/image/test_formats
- 8    setuid, setgid, sticky                                  kernel/image/test_formats; out of reach: test_attacks_files
+ 8    setuid, setgid, sticky                                  kernel/image/test_formats, kernel/test_attacks_files
  9    extended attributes                                     here, kernel/image/test_layers
 10    bombs, what stands behind the end                       unit/image/test_corpus, unit/image/test_compression
 11    sizes                                                   here, unit/image/test_tarstream

@@ -26,7 +26,7 @@ _MAX_LINKS = 40  # as the kernel's (MAXSYMLINKS)
 
 
 class Ground:
-    """`hides` tells what this layer takes away of those below; `made` is told each directory and its time.
+    """`hides` tells what this layer takes away of those below; `made` is told a directory's time, or that it is gone.
 
     At most `limit` directories are made that no member names.
     """
@@ -36,7 +36,7 @@ class Ground:
         root: int,
         below: Below,
         hides: Callable[[bytes], bool],
-        made: Callable[[bytes, int], None],
+        made: Callable[[bytes, Optional[int]], None],
         limit: int,
     ) -> None:
         self._root = root
@@ -81,13 +81,26 @@ class Ground:
             self._brought[path] = os.stat(name, dir_fd=target, follow_symlinks=False).st_ino
 
     def take_back(self) -> None:
-        """Remove what was brought under a name that the layer hides after all; its new names stay."""
-        for path, inode in self._brought.items():
+        """Remove what was brought under names that the layer hides now. New names of it stay, and full directories."""
+        for path in sorted((path for path in self._brought if self._hides(path)), reverse=True):
+            inode = self._brought.pop(path)
             directory, _slash, name = path.rpartition(b"/")
-            if self._hides(path) and self.real(directory) == directory:
+            if self.real(directory) == directory:
                 with opened(self.directory(directory)) as parent, suppress(FileNotFoundError):
                     if os.stat(name, dir_fd=parent, follow_symlinks=False).st_ino == inode:
-                        os.unlink(name, dir_fd=parent)
+                        self._remove(parent, name, path)
+
+    def _remove(self, parent: int, name: bytes, path: bytes) -> None:
+        try:
+            os.unlink(name, dir_fd=parent)
+        except IsADirectoryError:
+            with suppress(OSError):  # it is not empty
+                os.rmdir(name, dir_fd=parent)
+                self._made(path, None)
+
+    def keep(self, path: bytes) -> None:
+        """A member names the directory: it is this layer's."""
+        self._brought.pop(path, None)
 
     def _has(self, path: bytes) -> bool:
         try:
@@ -152,6 +165,7 @@ class Ground:
             return
         with opened(self._of_layer(found, here)) as source, opened(_open(self._root, here)) as target:
             dress(target, Look.of(found.stat), attributes_of(source))
+            self._brought[here] = os.fstat(target).st_ino
         self._made(here, found.stat.st_mtime_ns)
 
     def _of_layer(self, found: Found, path: bytes) -> int:

@@ -18,6 +18,7 @@ import os
 import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from typing import Optional
 
 from ..core.errors import BadImage
 from ..linux import libc
@@ -104,6 +105,7 @@ class _Unpacker:
         self._remember(directory + name)
         with suppress(FileNotFoundError, NotADirectoryError):
             self._whiteouts.add(self._ground.resolve(directory), name)
+            self._ground.take_back()
 
     def _place(self, entry: Entry, path: bytes) -> None:
         directory, _slash, name = path.rpartition(b"/")
@@ -144,6 +146,7 @@ class _Unpacker:
             attributes.of_open(entry, fd)
         finally:
             os.close(fd)
+        self._ground.keep(real)
         self._restore_time(real, entry.mtime_ns)
 
     def _file(self, entry: Entry, parent: int, name: bytes) -> None:
@@ -208,7 +211,6 @@ class _Unpacker:
     def finish(self) -> None:
         """Whiteouts, and the times of directories, which everything before has changed."""
         with _blame(b"a whiteout"):
-            self._ground.take_back()
             self._whiteouts.write(self._ground, self._below)
         for path, time_ns in self._times.items():
             try:
@@ -220,9 +222,12 @@ class _Unpacker:
             finally:
                 os.close(fd)
 
-    def _restore_time(self, path: bytes, time_ns: int) -> None:
+    def _restore_time(self, path: bytes, time_ns: Optional[int]) -> None:
         self._remember(path)
-        self._times[path] = time_ns
+        if time_ns is None:
+            self._times.pop(path, None)
+        else:
+            self._times[path] = time_ns
 
     def _remember(self, path: bytes) -> None:
         self._remembered += len(path)
