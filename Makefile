@@ -24,7 +24,7 @@ CONTROLLER_PACKAGES := python3 python3-venv
 TEST_PACKAGES := $(CONTROLLER_PACKAGES) apache2-utils busybox-static conntrack debian-archive-keyring docker-registry dpkg \
 	iproute2 iptables libseccomp2 linux-libc-dev mmdebstrap nftables openssl procps python3-pyroute2 skopeo tini umoci xz-utils zstd
 # Engines that drive our runtime in tests/kernel/oci; a host that is somebody's workstation may not want a Docker daemon.
-CLIENT_PACKAGES := docker.io podman runc
+CLIENT_PACKAGES := buildah docker.io podman runc
 # Its sshd is started by the tests, in namespaces of their own.
 HOSTS_PACKAGES := openssh-client openssh-server
 VM_PACKAGES := debian-archive-keyring e2fsprogs mmdebstrap openssh-client qemu-system-x86 qemu-utils

@@ -4,50 +4,19 @@
 from __future__ import annotations
 
 import os
-import resource
 import shutil
-import signal
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from ..waiting import PATIENCE, eventually
-from .clients import ASK, SCRIPT, WHO, Client
+from ..waiting import eventually
+from .clients import ASK, SCRIPT, WHO, Docker
 
 pytestmark = pytest.mark.skipif(
     not (shutil.which("dockerd") and shutil.which("docker") and shutil.which("containerd")),
     reason="docker is not installed",
 )
-QUIET = "--iptables=false --ip6tables=false --ip-forward=false --ip-masq=false --bridge=none --storage-driver=vfs"
-
-
-class Docker(Client):
-    """A daemon in namespaces of its own, and its client."""
-
-    def __init__(self, directory: Path, command: Path) -> None:
-        super().__init__(["docker", "--host", f"unix://{directory}/socket"])
-        hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-        words = ["unshare", "--mount", "--net", "dockerd", *QUIET.split(), f"--host=unix://{directory}/socket"]
-        words += [f"--data-root={directory}/data", f"--exec-root={directory}/exec", f"--pidfile={directory}/pid"]
-        words += [f"--add-runtime=mini={command}", "--default-runtime=mini", f"--default-ulimit=nofile={hard}:{hard}"]
-        words += ["--exec-opt=native.cgroupdriver=cgroupfs"]
-        with (directory / "log").open("wb") as log:
-            self.daemon = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        eventually(lambda: self.call("version").returncode == 0 or self._over(directory / "log"))
-
-    def _over(self, log: Path) -> bool:
-        assert self.daemon.poll() is None, log.read_text()[-2000:]
-        return False
-
-    def end(self) -> None:
-        self.daemon.send_signal(signal.SIGTERM)
-        self.daemon.wait(PATIENCE)
-
-    def run(self, *arguments: str, **options: Any) -> str:
-        return self.ok("run", "--network", "none", *arguments, **options)
 
 
 @pytest.fixture(scope="module")

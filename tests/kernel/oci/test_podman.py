@@ -5,36 +5,18 @@ from __future__ import annotations
 
 import contextlib
 import os
-import resource
 import shutil
 import tempfile
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from ..waiting import eventually
-from .clients import ASK, SCRIPT, WHO, Client
+from .clients import ASK, SCRIPT, WHO, Podman
 
 pytestmark = pytest.mark.skipif(not shutil.which("podman"), reason="podman is not installed")
-
-
-class Podman(Client):
-    """A store of its own, and containers that run under the command."""
-
-    def __init__(self, directory: Path, command: Path) -> None:
-        super().__init__(["podman", "--runtime", str(command), "--cgroup-manager=cgroupfs", "--storage-driver=vfs"])
-        for option in ("root", "runroot", "tmpdir"):
-            self.words += [f"--{option}", str(directory / option)]
-        # Root here cannot raise what it was started with, and Podman asks for more.
-        limits = [("nofile", resource.RLIMIT_NOFILE), ("nproc", resource.RLIMIT_NPROC)]
-        hard = {name: min(resource.getrlimit(number)[1], 1 << 15) for name, number in limits}
-        self.options = ["--network", "none", *(f"--ulimit={name}={value}:{value}" for name, value in hard.items())]
-
-    def run(self, *arguments: str, **options: Any) -> str:
-        return self.ok("run", *self.options, *arguments, **options)
 
 
 @pytest.fixture
