@@ -89,10 +89,10 @@ class Maker:
             return layer_of(self.paths, chain, upper, space, latest=self.latest)
 
     def _run(self, work: Run, chain: Sequence[str], space: Workspace) -> NewLayer:
-        run.refuse_empty(chain)
         room = Room(self.paths, self.wanted, work, space, lambda origin: self._tree(origin, space), self.network.name)
-        with room.ready() as (spec, contents), run.ran(self.paths, spec, chain, room.config, contents) as done:
-            return layer_of(self.paths, chain, done.upper, space, skip=done.skip, latest=self.latest)
+        with room.ready() as (spec, contents):
+            done = run.run(self.paths, spec, chain, room.config, contents, space.new("upper"))
+        return layer_of(self.paths, chain, done.upper, space, skip=done.skip, latest=self.latest)
 
     def _copy(self, work: Copy, root: int, space: Workspace) -> Copier:
         """From the context owners are root's, and so are those of a stage when --chown says so."""

@@ -7,8 +7,8 @@ it goes on alone, and the next build finds it and removes it.
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Collection, Iterator, Mapping, Sequence
+import os
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -31,24 +31,35 @@ LAST_LINES = 20
 
 
 class Ran(NamedTuple):
-    """A RUN that went well: the container's changes, and which of them are not its own."""
+    """A RUN that went well: what it changed, as its overlay's upper directory, and which of that is not its own."""
 
     upper: str
     skip: Collection[bytes]
 
 
-@contextlib.contextmanager
-def ran(
-    paths: Paths, spec: ContainerSpec, chain: Sequence[str], config: ImageConfig, contents: Mapping[str, bytes]
-) -> Iterator[Ran]:
-    """Run to the end, and hold the container until its changes are read. `StepFailed` with the last of its output."""
-    image = StoredImage(spec.image, (), config, tuple(chain), "", 0, "", "")
+def run(
+    paths: Paths,
+    spec: ContainerSpec,
+    chain: Sequence[str],
+    config: ImageConfig,
+    contents: Mapping[str, bytes],
+    upper: str,
+) -> Ran:
+    """Run to the end, and take the changes out of the container, to `upper`; nothing is left of it.
+
+    `StepFailed` has the last lines that it wrote.
+    """
+    if not chain:
+        raise BadInput("there is nothing to run: the stage is empty", hint="copy a program into it first")
+    image = StoredImage(chain[-1], (), config, tuple(chain), "", 0, "", "")
     try:
         record = _start(paths, spec, image, contents)
         finished = waiting.wait(paths, record)
         if finished.rc:
             raise StepFailed(f"the command ended with exit code {finished.rc}{_last(finished.output)}", step="run")
-        yield Ran(paths.container(record.id, "upper"), commit.left_out(record))
+        # At once: somebody may remove containers that have ended.
+        os.rename(paths.container(record.id, "upper"), upper)
+        return Ran(upper, commit.left_out(record))
     finally:
         remove(paths, spec.name)
 
@@ -84,9 +95,3 @@ def _last(output: str) -> str:
 def sweep(paths: Paths, reference: str) -> None:
     """Remove what a build of the name that was killed has left running. The caller holds the build's lock."""
     remove(paths, names.container(reference))
-
-
-def refuse_empty(chain: Sequence[str]) -> None:
-    """There is no program in an empty root."""
-    if not chain:
-        raise BadInput("there is nothing to run: the stage is empty", hint="copy a program into it first")
