@@ -37,13 +37,13 @@ def image_spec(params: dict[str, Any]) -> ImageSpec:
     given = {option: params[option] for option, _read in CONFIG if params.get(option) is not None}
     return ImageSpec(
         reference=reference,
-        src=_path("src", params.get("src")),
+        src=absolute_path("src", params.get("src")),
         from_container=params.get("from_container") or "",
-        load_path=_path("load_path", params.get("load_path")),
+        load_path=absolute_path("load_path", params.get("load_path")),
         source=params.get("source") or "",
         pull=(params.get("pull") or MISSING) if kind == "registry" else NEVER,
         platform=platform.parse(params["platform"]) if params.get("platform") else None,
-        archive_path=_path("archive_path", params.get("archive_path")),
+        archive_path=absolute_path("archive_path", params.get("archive_path")),
         push=push,
         author=text("author", params.get("author") or ""),
         message=text("message", params.get("message") or ""),
@@ -81,7 +81,7 @@ def export_spec(params: dict[str, Any]) -> ExportSpec:
     if kind == ROOTFS and len(names) > 1:
         raise BadInput("kind: a file holds one root file system, and there are several names", hint="give one of them")
     return ExportSpec(
-        path=_path("path", params["path"]),
+        path=absolute_path("path", params["path"]),
         names=names,
         container=container,
         kind=ROOTFS if container else kind or ARCHIVE,
@@ -136,7 +136,8 @@ def _absolute(option: str, value: str) -> str:
     return path
 
 
-def _path(option: str, value: Any) -> str:
+def absolute_path(option: str, value: Any) -> str:
+    """A path on the managed host; empty when it is not given."""
     if not value:
         return ""
     if "\0" in value or not os.path.isabs(value):

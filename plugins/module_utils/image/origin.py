@@ -16,15 +16,17 @@ class Source(NamedTuple):
     """`digest` is the content's, as its source has it; `stamp` what tells without reading that it is the same.
 
     Of a file, `stamp` is what stat(2) said when it was read; of an image from elsewhere, for which platform it is.
+    `names` are those of all images that were loaded from there together, with blanks between them.
     """
 
     kind: str
     path: str
     digest: str = ""
     stamp: str = ""
+    names: str = ""
 
     def encode(self) -> str:
-        return serialise(self._asdict()).decode()
+        return serialise({key: value for key, value in self._asdict().items() if value}).decode()
 
 
 def decode(text: str) -> Optional[Source]:
@@ -33,7 +35,7 @@ def decode(text: str) -> Optional[Source]:
         return None
     try:
         document = parse(text.encode(), "the image's source")
-        return Source(**{name: document.text(name, "") for name in ("kind", "path", "digest", "stamp")})
+        return Source(**{name: document.text(name, "") for name in Source._fields})
     except BadImage:
         return None
 

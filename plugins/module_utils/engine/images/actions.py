@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING, Optional
+from typing import TYPE_CHECKING, Optional, Union
 
 from ...core.errors import BadImage, NotFound, StepFailed
 from ...core.paths import Paths
@@ -29,11 +29,12 @@ from ...image.rubbish import NOTHING
 from ...image.shelf import Shelf
 from ...image.store import ImageStore, StoredImage
 from ...image.supply import Supplier, collect
-from ...image.unarchive import opened
+from ...image.unarchive import Archive, opened
 from ...image.workspace import Workspace
 from ...image.writer import ImageWriter, image_document
 from ..builds import cache
 from . import commit, export, removal, source
+from .loading import Shipment
 from .observe import Connect, Observation, needed, used
 from .spec import ExportSpec, ImageSpec, overlay
 
@@ -50,6 +51,7 @@ def actions(paths: Paths, connect: Optional[Connect] = None) -> Mapping[str, Act
         "import": Action(does.import_, does.take_back),
         "pull": Action(does.pull, does.take_back),
         "load": Action(does.load, does.take_back),
+        "load-all": Action(does.load_all, does.give_names_back),
         "commit": Action(does.commit, does.take_back),
         "configure": Action(does.configure, does.take_back),
         "unpack": Action(does.unpack),
@@ -85,20 +87,37 @@ class ImageActions:
         origin = _known(seen.source)
         registry = self._registry()
         with Workspace(self.paths) as work:
-            self._deliver(wanted, seen, registry, registry.root(origin.digest), origin, work)
+            self._deliver(wanted, registry, registry.root(origin.digest), origin, work)
 
     def load(self, step: Step) -> None:
         """An image out of an archive or a layout, which may have several."""
         wanted, seen = _told(step)
-        origin = _known(seen.source)
         with Workspace(self.paths) as work:
-            if origin.kind == LAYOUT:
-                shelf = Shelf(origin.path)
-                self._deliver(wanted, seen, shelf, shelf.root(origin.digest, wanted.reference), origin, work)
-            else:
-                archived = opened(origin.path, work)
-                origin = origin._replace(kind=ARCHIVE, digest=archived.digest, stamp=source.stamp(archived.stat))
-                self._deliver(wanted, seen, archived, archived.root(wanted.reference), origin, work)
+            supplier, origin = _opened(_known(seen.source), work)
+            self._unload(wanted, supplier, origin, work)
+
+    def load_all(self, step: Step) -> None:
+        """Those images of an archive or a layout that are lacking, each under its own name."""
+        shipment: Shipment = step.detail["shipment"]
+        with Workspace(self.paths) as work:
+            supplier, origin = _opened(shipment.source, work)
+            for name in shipment.lacking:
+                self._unload(ImageSpec(name, load_path=origin.path), supplier, origin, work)
+
+    def _unload(self, wanted: ImageSpec, supplier: Union[Shelf, Archive], origin: Source, work: Workspace) -> None:
+        """One image of several. That of a layout has a digest of its own there."""
+        root = supplier.root(wanted.reference)
+        if origin.kind == LAYOUT:
+            origin = origin._replace(digest=root.descriptor.digest, stamp=str(wanted.platform or host()))
+        self._deliver(wanted, supplier, root, origin, work)
+
+    def give_names_back(self, step: Step) -> None:
+        """Let each name mean what it meant."""
+        shipment: Shipment = step.detail["shipment"]
+        with self.store.locked():
+            for name in shipment.lacking:
+                self._name_again(str(name), shipment.present[name].image)
+        self.sweep(step)
 
     def commit(self, step: Step) -> None:
         """A container's changes become a layer on those of its image."""
@@ -206,9 +225,7 @@ class ImageActions:
         length = os.stat(self.store.layout.blob(image.manifest_digest)).st_size
         self.writer.name(Descriptor(MANIFEST, image.manifest_digest, length), name, origin)
 
-    def _deliver(
-        self, wanted: ImageSpec, seen: Observation, supplier: Supplier, root: Root, origin: Source, work: Workspace
-    ) -> None:
+    def _deliver(self, wanted: ImageSpec, supplier: Supplier, root: Root, origin: Source, work: Workspace) -> None:
         """File an image that is whole elsewhere: as it came, or with the configuration that the task asks for."""
         parcel = collect(supplier, root, wanted.platform or host(), self.store, work)
         _refuse_platform(wanted, parcel)
@@ -241,6 +258,14 @@ class ImageActions:
         with self.store.locked():
             descriptor = self.writer.add(document, (*below_blobs, layer.descriptor), [layer])
             self.writer.name(descriptor, str(wanted.reference), origin.encode())
+
+
+def _opened(origin: Source, work: Workspace) -> tuple[Union[Shelf, Archive], Source]:
+    """Whoever has the images, and the source as it was when it was read."""
+    if origin.kind == LAYOUT:
+        return Shelf(origin.path), origin
+    archived = opened(origin.path, work)
+    return archived, origin._replace(kind=ARCHIVE, digest=archived.digest, stamp=source.stamp(archived.stat))
 
 
 def _read(origin: Source, work: Workspace) -> tuple[NewLayer, Source]:

@@ -10,7 +10,7 @@ from ...core.paths import Paths
 from ...core.plan import Observer, Plan, apply, silent
 from ...image.origin import ABSENT
 from ...image.store import ImageStore
-from . import removal, tagging
+from . import loading, removal, tagging
 from .describe import describe
 from .observe import Connect, observe
 from .plan import plan_present
@@ -62,6 +62,28 @@ def tag(
         seen = tagging.observe(paths, image, ())
     shown = describe(ImageStore(paths), seen.image) if seen.image else None
     return Outcome(plan, shown, () if seen.image else (f"there is no image {image}",))
+
+
+class Loaded(NamedTuple):
+    """The plan, run or not, and the images that there are of those in the archive."""
+
+    plan: Plan
+    names: tuple[str, ...]
+    images: list[dict[str, Any]]
+    warnings: tuple[str, ...] = ()
+
+
+def load(paths: Paths, path: str, *, check: bool = False, observer: Observer = silent) -> Loaded:
+    """All images of an archive or a layout are there, under the names that they have in it."""
+    seen = loading.observe(paths, path, presume=check)
+    plan = loading.plan(seen)
+    if plan and not check:
+        _run(paths, plan, observer)
+    store = ImageStore(paths)
+    found = [store.find(str(name)) for name in seen.names]
+    shown = [describe(store, image) for image in found if image is not None]
+    warnings = (f"there is no {path}",) if seen.source.kind == ABSENT else ()
+    return Loaded(plan, tuple(map(str, seen.names)), shown, warnings)
 
 
 class Removed(NamedTuple):
