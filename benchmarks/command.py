@@ -57,6 +57,7 @@ def _suites(samples: Samples, field: Field, *, quick: bool) -> None:
         anatomy.measure(samples, field.engine, count)
         _say("the runtime alone")
         rounds.launcher(samples, field.engine, size, count)
+        rounds.listed(samples, field.engine, size, count)
         _say("a crowd")
         rounds.crowd(samples, field.engine, *(2 * size, size, 1) if quick else (CROWD, EDGE, CROWD_ROUNDS))
         _say("tasks")

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,8 @@ from ansible_collections.mini.containers.plugins.module_utils.core.plan import O
 from ansible_collections.mini.containers.plugins.module_utils.core.specs import NetworkSpec, Subnet
 from ansible_collections.mini.containers.plugins.module_utils.engine import runtime
 from ansible_collections.mini.containers.plugins.module_utils.engine.containers import execute
-from ansible_collections.mini.containers.plugins.module_utils.engine.containers.converge import converge
+from ansible_collections.mini.containers.plugins.module_utils.engine.containers.converge import converge, converge_all
+from ansible_collections.mini.containers.plugins.module_utils.engine.containers.plan import Wish
 from ansible_collections.mini.containers.plugins.module_utils.engine.containers.record import find
 from ansible_collections.mini.containers.plugins.module_utils.engine.images import converge as images
 from ansible_collections.mini.containers.plugins.module_utils.engine.images.spec import ImageSpec
@@ -51,8 +53,17 @@ class Engine:
         self.network = network
 
     def _converge(self, number: int, state: str, observer: Observer = silent) -> None:
+        converge(self.paths, self._wish(number, state), observer=observer)
+
+    def _wish(self, number: int, state: str) -> Wish:
         options = {"name": title(number)} if state == "absent" else asked(number, network=self.network)
-        converge(self.paths, wish({**_FLAGS, **options, "state": state}), observer=observer)
+        return wish({**_FLAGS, **options, "state": state})
+
+    def bring_all(self, numbers: Iterable[int], state: str) -> None:
+        """A list of containers in one task."""
+        for outcome in converge_all(self.paths, [self._wish(number, state) for number in numbers]):
+            if outcome.error:
+                raise outcome.error
 
     def run(self, number: int, observer: Observer = silent) -> None:
         self._converge(number, "started", observer)

@@ -66,6 +66,13 @@ def launcher(samples: Samples, engine: Engine, size: int, rounds: int) -> None:
         engine.remove(number)
 
 
+def listed(samples: Samples, engine: Engine, size: int, rounds: int) -> None:
+    """A list of `size` containers as one task has it; a figure is one container."""
+    for verb, state in (("run", "started"), ("again", "started"), ("remove", "absent")) * rounds:
+        with samples.timed(f"mini list-{verb}", share=size):
+            engine.bring_all(range(size), state)
+
+
 def crowd(samples: Samples, engine: Engine, count: int, size: int, rounds: int) -> None:
     """Many containers on one host: what the first and the last of them cost, in time and, when all run, in memory.
 

@@ -85,6 +85,14 @@ GROUPS = (
         ),
     ),
     Group(
+        "one container of a list in one task, without Ansible; the peers are those of a batch",
+        (
+            Row("mini list-run", "create and start, network and a port", _BATCH),
+            Row("mini list-again", "nothing to do"),
+            Row("mini list-remove", "remove, network and a port", _beside("loop-remove", *_ALL)),
+        ),
+    ),
+    Group(
         "the runtime alone: bundles are written, one launcher starts them",
         (
             Row("mini launch-one", "one container", _beside("run", "crun", "runc")),
