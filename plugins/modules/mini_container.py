@@ -79,12 +79,15 @@ options:
         type: path
         required: true
       source:
-        description: Path on the host, or the name of a volume. A volume without one is anonymous.
+        description: Path on the host, or the name of a volume or an image. A volume without one is anonymous.
         type: str
       type:
-        description: What is mounted.
+        description:
+          - What is mounted.
+          - With V(image) it is what an image in the store has, which can only be read. Another image behind the same
+            name recreates the container.
         type: str
-        choices: [bind, volume, tmpfs]
+        choices: [bind, volume, tmpfs, image]
         default: volume
       read_only:
         description: Whether it can only be read, all the way down.
@@ -103,8 +106,25 @@ options:
       tmpfs_mode:
         description: Mode of a tmpfs, in octal digits.
         type: str
+      tmpfs_options:
+        description: More options of a tmpfs, each as a dictionary with one key. A flag has no value.
+        type: list
+        elements: dict
       create_mountpoint:
         description: Whether the source of a bind mount is made, as a directory, when it is missing.
+        type: bool
+        default: false
+      non_recursive:
+        description: Whether what is mounted below the source of a bind mount stays out.
+        type: bool
+        default: false
+      read_only_non_recursive:
+        description: Whether what is mounted below the source can be written, where the bind mount itself cannot.
+        type: bool
+        default: false
+      read_only_force_recursive:
+        description: >-
+          Whether a kernel that can make a mount read-only, but not what is below it (before 5.12), is an error.
         type: bool
         default: false
       no_copy:
@@ -113,11 +133,18 @@ options:
         default: false
       subpath:
         description:
-          - Directory or file inside of the volume to mount instead of the whole. It has to exist.
-          - Links in it are followed inside of the volume only.
+          - Directory or file inside of the volume, or directory in the image, to mount instead of the whole. It has to
+            exist.
+          - Links in it are followed inside of the volume or image only.
         type: str
       labels:
         description: Labels of the volume when it is made on demand.
+        type: dict
+      volume_driver:
+        description: V(local), which is the only one.
+        type: str
+      volume_options:
+        description: Has to be empty. A volume is a directory, which has no options.
         type: dict
   volumes_from:
     description:

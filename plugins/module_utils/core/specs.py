@@ -183,11 +183,13 @@ class VolumeSpec:
 
 @dataclass(frozen=True)
 class Mount:
-    """A bind mount (`source` is a path), a volume (`source` is its name) or a tmpfs (`options` are its own).
+    """A bind mount (`source` is a path), a volume or an image (by its name), or a tmpfs (`options` are its own).
 
     A volume without a source is anonymous: it gets a name when the container is made. `labels` are those of a volume
     that is made on demand, `subpath` is a directory inside of it, and `no_copy` leaves it empty. `create` has the
-    source of a bind mount made when it is missing.
+    source of a bind mount made when it is missing. What is mounted below that comes along unless `non_recursive`, and
+    with `read_only_non_recursive` can be written; with `read_only_force_recursive` a host that cannot prevent it is an
+    error. Of the image of a container that was made, `image_id` and `layers` are known.
     """
 
     target: str
@@ -200,10 +202,22 @@ class Mount:
     subpath: str = ""
     create: bool = False
     labels: dict[str, str] = field(default_factory=dict)
+    non_recursive: bool = False
+    read_only_non_recursive: bool = False
+    read_only_force_recursive: bool = False
+    image_id: str = ""
+    layers: tuple[str, ...] = ()
 
     def show(self) -> str:
-        """As in `volumes`: `src:/dst:ro`."""
-        return (f"{self.source}:" if self.source else "") + self.target + (":ro" if self.read_only else "")
+        """As in `volumes`, `src:/dst:ro,rslave`, and what can be said in `mounts` alone."""
+        words = ["ro"] if self.read_only else []
+        words += [self.propagation] if self.propagation != "rprivate" else []
+        words += [f"subpath={self.subpath}"] if self.subpath else []
+        flags = ("no_copy", "create", "non_recursive", "read_only_non_recursive", "read_only_force_recursive")
+        words += [name for name in flags if getattr(self, name)]
+        words += [option for option in self.options if option != "ro"]
+        words += [f"label {name}={value}" for name, value in self.labels.items()]
+        return ":".join(filter(None, [self.source, self.target, ",".join(words)]))
 
 
 @dataclass(frozen=True)

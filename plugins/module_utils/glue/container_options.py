@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .mounts import PROPAGATION
+from .mounts import KINDS, PROPAGATION
 from .secrets import SECRET_OPTIONS
 
 
@@ -34,15 +34,21 @@ CONTAINER_OPTIONS: dict[str, Any] = {
         "options": {
             "target": {"type": "path", "required": True},
             "source": {"type": "str"},
-            "type": {"type": "str", "choices": ["bind", "volume", "tmpfs"], "default": "volume"},
+            "type": {"type": "str", "choices": list(KINDS), "default": "volume"},
             "read_only": {"type": "bool", "default": False},
             "propagation": {"type": "str", "choices": list(PROPAGATION)},
             "tmpfs_size": {"type": "str"},
             "tmpfs_mode": {"type": "str"},
+            "tmpfs_options": {"type": "list", "elements": "dict"},
             "create_mountpoint": {"type": "bool", "default": False},
+            "non_recursive": {"type": "bool", "default": False},
+            "read_only_non_recursive": {"type": "bool", "default": False},
+            "read_only_force_recursive": {"type": "bool", "default": False},
             "no_copy": {"type": "bool", "default": False},
             "subpath": {"type": "str"},
             "labels": {"type": "dict"},
+            "volume_driver": {"type": "str"},
+            "volume_options": {"type": "dict"},
         },
     },
     "volumes_from": {"type": "list", "elements": "str"},

@@ -10,8 +10,10 @@ from typing import Any
 from ..core.errors import BadInput
 from ..core.names import check_name
 from ..core.specs import Inherited, Mount
-from ..core.units import parse_extent
+from ..image import reference
 from .options import table
+from .options import text as text_of
+from .tmpfs import memory
 
 _FORM = "write it as source:/target, source:/target:ro or /target"
 _IGNORED = frozenset("rw z Z".split())
@@ -20,11 +22,27 @@ SHARED = ("rshared", "shared")
 PROPAGATION = ("rprivate", "private", "rslave", "slave", *SHARED)
 # The fields of an entry of `mounts` that belong to one type alone.
 _ONLY = {
-    "bind": ("propagation", "create_mountpoint"),
-    "volume": ("no_copy", "subpath", "labels"),
-    "tmpfs": ("tmpfs_size", "tmpfs_mode"),
+    "propagation": ("bind",),
+    "create_mountpoint": ("bind",),
+    "non_recursive": ("bind",),
+    "read_only_non_recursive": ("bind",),
+    "read_only_force_recursive": ("bind",),
+    "no_copy": ("volume",),
+    "labels": ("volume",),
+    "volume_driver": ("volume",),
+    "volume_options": ("volume",),
+    "subpath": ("volume", "image"),
+    "tmpfs_size": ("tmpfs",),
+    "tmpfs_mode": ("tmpfs",),
+    "tmpfs_options": ("tmpfs",),
 }
-_NEEDS = {"bind": "a path on the host", "volume": "the name of a volume", "tmpfs": "empty: a tmpfs has none"}
+_NEEDS = {
+    "bind": "a path on the host",
+    "volume": "the name of a volume",
+    "tmpfs": "empty: a tmpfs has none",
+    "image": "the name of an image",
+}
+KINDS = tuple(_NEEDS)
 
 
 def mounts(volumes: list[str], described: list[dict[str, Any]], tmpfs: list[str]) -> tuple[Mount, ...]:
@@ -71,13 +89,15 @@ def _described(entry: dict[str, Any]) -> Mount:
     """An entry of `mounts`."""
     kind, source, target = entry["type"], entry.get("source") or "", entry["target"]
     _check(kind, source, target, entry)
-    if kind == "tmpfs":
-        return _tmpfs(":".join([target, ",".join(_memory(entry))]))
     read_only = bool(entry.get("read_only"))
     place = _target("mounts", target, target)
+    if kind == "tmpfs":
+        return memory("mounts", place, _memory(entry))
     if kind == "bind":
-        propagation, create = entry.get("propagation") or "rprivate", bool(entry.get("create_mountpoint"))
-        return Mount(place, os.path.normpath(source), read_only, kind, propagation, create=create)
+        return _bind(place, os.path.normpath(source), read_only, entry)
+    if kind == "image":
+        return Mount(place, _image(source), True, kind, subpath=_subpath(entry.get("subpath") or ""))
+    _check_driver(target, entry)
     return Mount(
         place,
         check_name("volume", source) if source else "",
@@ -89,21 +109,69 @@ def _described(entry: dict[str, Any]) -> Mount:
     )
 
 
+def _image(name: str) -> str:
+    """Its name in full; an id stays what it is."""
+    by_id = reference.full_id(name) or reference.id_prefix(name)
+    return name if by_id else str(reference.parse(name))
+
+
 def _check(kind: str, source: str, target: str, entry: dict[str, Any]) -> None:
-    fits = {"bind": source.startswith("/"), "volume": not source.startswith("/"), "tmpfs": not source}
+    path = source.startswith("/")
+    fits = {"bind": path, "volume": not path, "tmpfs": not source, "image": bool(source) and not path}
     if not fits[kind]:
         raise BadInput(f"mounts: the source of {target} is {source!r}, not {_NEEDS[kind]}")
-    for other, names in _ONLY.items():
-        wrong = [name for name in names if entry.get(name) not in (None, False) and other != kind]
-        if wrong:
-            raise BadInput(f"mounts: {wrong[0]} of {target} is for the type {other}, not for {kind}")
+    for name, kinds in _ONLY.items():
+        if entry.get(name) not in (None, False) and kind not in kinds:
+            raise BadInput(f"mounts: {name} of {target} is for the type {' or '.join(kinds)}, not for {kind}")
+
+
+def _bind(target: str, source: str, read_only: bool, entry: dict[str, Any]) -> Mount:
+    """How far down it reaches is a question of its own, and how far down it can only be read another one."""
+    flat, shallow, deep = (
+        bool(entry.get(name)) for name in ("non_recursive", "read_only_non_recursive", "read_only_force_recursive")
+    )
+    if (shallow or deep) and not read_only:
+        name = "read_only_non_recursive" if shallow else "read_only_force_recursive"
+        raise BadInput(f"mounts: {name} of {target} says how it is read-only, which it is not", hint="give read_only")
+    if deep and (shallow or flat):
+        other = "read_only_non_recursive" if shallow else "non_recursive"
+        raise BadInput(f"mounts: read_only_force_recursive of {target} contradicts {other}", hint="give one of them")
+    return Mount(
+        target,
+        source,
+        read_only,
+        "bind",
+        entry.get("propagation") or "rprivate",
+        create=bool(entry.get("create_mountpoint")),
+        non_recursive=flat,
+        read_only_non_recursive=shallow,
+        read_only_force_recursive=deep,
+    )
+
+
+def _check_driver(target: str, entry: dict[str, Any]) -> None:
+    """A volume is a directory; there are no plugins that would make one of something else."""
+    driver = entry.get("volume_driver") or "local"
+    if driver != "local":
+        raise BadInput(f"mounts: the volume_driver of {target} is {driver!r}, which is not there", hint="local is")
+    if entry.get("volume_options"):
+        raise BadInput(
+            f"mounts: volume_options of {target}: a volume is a directory, which has none",
+            hint="mount what it is to be on the host, and bind that; or give the type tmpfs",
+        )
 
 
 def _memory(entry: dict[str, Any]) -> list[str]:
     """Options of a tmpfs."""
     size, mode = entry.get("tmpfs_size"), entry.get("tmpfs_mode")
-    found = [f"size={parse_extent('tmpfs_size', size)}"] if size else []
-    return [*found, *([f"mode={mode}"] if mode else []), *(["ro"] if entry.get("read_only") else [])]
+    found = [f"size={size}"] if size else []
+    found += [f"mode={mode}"] if mode else []
+    for option in entry.get("tmpfs_options") or ():
+        if len(option) != 1:
+            raise BadInput(f"mounts: tmpfs_options: {option!r} is not one name with its value", hint="one an entry")
+        ((name, value),) = option.items()
+        found.append(str(name) if value is None else f"{name}={text_of(f'tmpfs_options: {name}', value)}")
+    return [*found, *(["ro"] if entry.get("read_only") else [])]
 
 
 def _subpath(text: str) -> str:
@@ -115,10 +183,9 @@ def _subpath(text: str) -> str:
 
 
 def _tmpfs(text: str) -> Mount:
-    """`/target[:options]`; safe options come first, so that they can be taken back."""
+    """`/target[:options]`."""
     target, _colon, options = text.partition(":")
-    given = tuple(filter(None, options.split(",")))
-    return Mount(_target("tmpfs", text, target), "tmpfs", "ro" in given, "tmpfs", "rprivate", given)
+    return memory("tmpfs", _target("tmpfs", text, target), list(filter(None, options.split(","))))
 
 
 def volumes_from(value: list[str]) -> tuple[Inherited, ...]:

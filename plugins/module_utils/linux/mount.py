@@ -201,6 +201,15 @@ def bind(source_fd: int, target_fd: int, *, recursive: bool = True, users_fd: in
     return tree
 
 
+def recurses() -> bool:
+    """Whether the kernel can change a mount and all below it at once."""
+    try:
+        libc.mount_setattr(-1, recursive=True)
+    except OSError as exc:
+        return exc.errno != errno.ENOSYS
+    return True
+
+
 def make_read_only(fd: int) -> None:
     """Make the mount whose root `fd` is, and where the kernel can (5.12) all below it, read-only."""
     Change(MS_RDONLY).apply(fd, recursive=True)

@@ -16,6 +16,7 @@ from ..linux import libc
 from ..linux.cgroups.detect import Hierarchies
 from ..linux.files import make_dirs_in_root, open_in_root
 from ..linux.mount import (
+    MNT_DETACH,
     MS_BIND,
     MS_RDONLY,
     MS_REC,
@@ -28,7 +29,7 @@ from ..linux.mount import (
     propagate,
 )
 from . import copyup, devices
-from .bundle import WITHIN, Bundle
+from .bundle import SUBTREE, WITHIN, Bundle
 from .report import StepError
 
 _KERNEL = ("proc", "sysfs", "cgroup", "cgroup2", "mqueue", "devpts")
@@ -89,8 +90,21 @@ class Mounter:
             target = self._directory(entry["destination"], plain=kind in _KERNEL)
             _check_target(target, entry, is_proc=kind == "proc")
             libc.mount(entry.get("source", kind), fd_path(target), kind, options.flags, options.data)
+            if entry.get(SUBTREE):
+                self._narrow(entry["destination"], entry[SUBTREE], target)
             os.close(target)
             self._restrict(entry["destination"], options)
+
+    def _narrow(self, path: str, subtree: str, target: int) -> None:
+        """Have a directory of the file system that is mounted at `path`, looked up inside of it, in its place."""
+        whole = open_in_root(self.root_fd, path, os.O_PATH)
+        part = open_in_root(whole, subtree, os.O_PATH | os.O_DIRECTORY)
+        tree = libc.open_tree(part, "", libc.OPEN_TREE_CLONE | libc.AT_EMPTY_PATH)
+        os.close(part)
+        libc.umount2(fd_path(whole), MNT_DETACH)
+        os.close(whole)
+        libc.move_mount(tree, target)
+        os.close(tree)
 
     def _restrict(self, path: str, options: Options) -> None:
         """What mount(2) cannot say at once of a new file system."""

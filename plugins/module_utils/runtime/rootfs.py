@@ -72,9 +72,10 @@ def mount_root(bundle: Bundle, users_fd: int = -1) -> int:
         libc.mount(None, _mount_of(path), None, MS_PRIVATE)
     else:
         set_propagation(MS_SLAVE)
+    layers = [directory for entry in bundle.mounts for directory in entry.get(IDMAPPED) or ()] if users_fd >= 0 else []
+    for directory in dict.fromkeys(layers):
+        _idmap(directory, users_fd)
     if bundle.mounts and bundle.mounts[0]["destination"] == "/":
-        for directory in bundle.mounts[0].get(IDMAPPED) or ():
-            _idmap(directory, users_fd)
         _mount_image(path, bundle.mounts[0])
     else:
         libc.mount(path, path, None, MS_BIND | MS_REC)

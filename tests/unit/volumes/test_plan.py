@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.mini.containers.plugins.module_utils.core.errors import BadInput, Conflict
+from ansible_collections.mini.containers.plugins.module_utils.core.paths import Paths
 from ansible_collections.mini.containers.plugins.module_utils.core.plan import Impact
 from ansible_collections.mini.containers.plugins.module_utils.core.specs import (
     ContainerSpec,
@@ -22,6 +23,7 @@ from ansible_collections.mini.containers.plugins.module_utils.engine.volumes.obs
 from ansible_collections.mini.containers.plugins.module_utils.engine.volumes.plan import plan_absent, plan_present
 from ansible_collections.mini.containers.plugins.module_utils.engine.volumes.record import ANONYMOUS, VolumeRecord
 from ansible_collections.mini.containers.plugins.module_utils.glue.mounts import mounts, volumes_from
+from ansible_collections.mini.containers.plugins.module_utils.image.store import ImageStore
 
 SPEC = VolumeSpec("v", labels={"a": "b"})
 ABSENT = Observation("v")
@@ -100,7 +102,7 @@ def test_volumes_from() -> None:
         volumes_from(["a:rx"])
 
 
-def test_whose_mount_counts() -> None:
+def test_whose_mount_counts(tmp_path: Path) -> None:
     """The task's, then those of other containers, then the image's own."""
     own = (Mount("/mine", "/srv"), Mount("/both", "", kind="volume"))
     spec = ContainerSpec("c", mounts=own, volumes_from=(Inherited("a", True), Inherited("b"), Inherited("gone")))
@@ -116,7 +118,7 @@ def test_whose_mount_counts() -> None:
         Mount("/mine", "/srv"),
         Mount("/theirs", "/opt", True, no_copy=True),
     )
-    names = {mount.target: mount for mount in named(found)}
+    names = {mount.target: mount for mount in named(found, ImageStore(Paths(str(tmp_path))))}
     assert names["/both"].source != names["/images"].source
     assert len(names["/both"].source) == 64
     assert names["/both"].labels == ANONYMOUS

@@ -37,6 +37,7 @@ from . import (
     users,
     watching,
 )
+from .mounts import EMPTY
 from .neighbours import Neighbours
 from .plan import start_steps
 from .record import STARTED, ContainerRecord, behind, find, id_of, whole
@@ -117,7 +118,7 @@ class Actions:
         """
         store = ImageStore(self.paths)
         with store.locked():
-            mounts = storage.named(step.detail["mounts"])
+            mounts = storage.named(step.detail["mounts"], store)
             self._reserve(step.detail["spec"], store.resolve(step.detail["image"].id), mounts)
 
     def _reserve(self, spec: ContainerSpec, image: StoredImage, mounts: tuple[Mount, ...]) -> None:
@@ -148,7 +149,8 @@ class Actions:
 
     def make_directories(self, step: Step) -> None:
         """The container's own layer, the overlay's work directory, the place to mount them."""
-        for name, mode in (("upper", 0o755), ("work", 0o700), ("rootfs", 0o755)):
+        more = [(EMPTY, 0o755)] if any(mount.kind == "image" for mount in self.record.mounts) else []
+        for name, mode in (("upper", 0o755), ("work", 0o700), ("rootfs", 0o755), *more):
             path = self.paths.container(self.record.id, name)
             os.makedirs(path, exist_ok=True)
             os.chmod(path, mode)

@@ -11,13 +11,14 @@ from typing import Any, Optional
 from ...core.errors import BadInput
 from ...core.paths import Paths
 from ...core.specs import ContainerSpec, Mount, Secret
-from ...linux.mount import is_shared, overlay_data
-from ...runtime.bundle import IDMAPPED, WITHIN
+from ...linux.mount import is_shared, overlay_data, recurses
+from ...runtime.bundle import IDMAPPED, SUBTREE, WITHIN
 from . import firstborn
 from .namespaces import SHM_SIZE, shm
 from .record import ContainerRecord
 
 _SAFE = ["nosuid", "noexec", "nodev"]
+EMPTY = "empty"  # a directory of each container that has an image mounted
 KERNEL_MOUNTS: tuple[tuple[str, str, list[str]], ...] = (
     ("/proc", "proc", _SAFE),
     ("/dev", "tmpfs", ["nosuid", "strictatime", "mode=755", "size=65536k"]),
@@ -71,7 +72,7 @@ def mounts(paths: Paths, record: ContainerRecord, layer_dirs: Sequence[str]) -> 
     for name in MANAGED_FILES:
         if f"/etc/{name}" not in asked:
             found.append(_bind(Mount(f"/etc/{name}", paths.container(record.id, name)), paths))
-    found += [_tmpfs(mount) if mount.kind == "tmpfs" else _bind(mount, paths) for mount in _outer_first(wanted)]
+    found += [_mounted(paths, record.id, mount) for mount in _outer_first(wanted)]
     if spec.init:
         found.append(_bind(Mount(firstborn.PLACE, firstborn.program(), read_only=True), paths))
     return _for_users(paths, record, layer_dirs, found) if record.userns else found
@@ -84,7 +85,7 @@ def _for_users(
     home = paths.container(record.id)
     of_its_users = (home, paths.run(record.id), paths.secrets(record.id))
     for entry in found:
-        if entry["type"] == "overlay":
+        if entry["destination"] == "/":
             # The container's own layer and its work directory have to be on one mount.
             entry[IDMAPPED] = [*layer_dirs, home]
         elif entry["type"] == "devpts":
@@ -102,7 +103,14 @@ def stored(
     It is looked at in private, whatever the container shares with the host when it runs.
     """
     kept = [replace(mount, propagation="rprivate") for mount in record.all_mounts() if mount.kind != "tmpfs"]
-    return [_root(paths, record.id, layer_dirs, read_only), *(_bind(mount, paths) for mount in _outer_first(kept))]
+    root = _root(paths, record.id, layer_dirs, read_only)
+    return [root, *(_mounted(paths, record.id, mount) for mount in _outer_first(kept))]
+
+
+def _mounted(paths: Paths, container_id: str, mount: Mount) -> dict[str, Any]:
+    if mount.kind == "tmpfs":
+        return _tmpfs(mount)
+    return _image(paths, container_id, mount) if mount.kind == "image" else _bind(mount, paths)
 
 
 def _outer_first(found: Iterable[Mount]) -> list[Mount]:
@@ -134,14 +142,31 @@ def _kernel(spec: ContainerSpec, target: str, kind: str, options: list[str]) -> 
 
 def _bind(mount: Mount, paths: Paths) -> dict[str, Any]:
     """A volume begins with what the image has: its device nodes are as inert there as in the root."""
-    options = ["rbind", mount.propagation, "rro" if mount.read_only else "rw"]
+    read_only = "ro" if mount.read_only_non_recursive or mount.non_recursive else "rro"
+    options = ["bind" if mount.non_recursive else "rbind", mount.propagation, read_only if mount.read_only else "rw"]
     options += ["nodev"] if mount.kind == "volume" else []
     found = {"destination": mount.target, "type": "bind", "source": source(paths, mount), "options": options}
     return {**found, WITHIN: paths.volume_data(mount.source)} if mount.subpath else found
 
 
+def _image(paths: Paths, container_id: str, mount: Mount) -> dict[str, Any]:
+    """An image's tree. An overlay that cannot be written needs two directories: an empty one is the second."""
+    layers = [paths.layer(chain_id) for chain_id in mount.layers]
+    options = ["nodev", "ro", overlay_data([paths.container(container_id, EMPTY), *layers])]
+    found = {"destination": mount.target, "type": "overlay", "source": "overlay", "options": options}
+    return {**found, IDMAPPED: layers, **({SUBTREE: mount.subpath} if mount.subpath else {})}
+
+
 def _tmpfs(mount: Mount) -> dict[str, Any]:
     return {"destination": mount.target, "type": "tmpfs", "source": "tmpfs", "options": [*_SAFE, *mount.options]}
+
+
+def not_read_only(asked: Iterable[Mount]) -> list[str]:
+    """One sentence for each mount that is to be read-only all the way down, on a kernel that cannot do that."""
+    deep = [mount.target for mount in asked if mount.read_only_force_recursive]
+    if not deep or recurses():
+        return []
+    return [f"{path} is to be read-only with all below it, which takes Linux 5.12" for path in deep]
 
 
 def unshared(asked: Iterable[Mount]) -> list[str]:
@@ -151,6 +176,6 @@ def unshared(asked: Iterable[Mount]) -> list[str]:
 
 
 def source(paths: Paths, mount: Mount) -> str:
-    """Where on the host a mount's content is."""
+    """Where on the host a mount's content is; of an image, which."""
     base = paths.volume_data(mount.source) if mount.kind == "volume" else mount.source
-    return os.path.join(base, mount.subpath) if mount.subpath else base
+    return os.path.join(base, mount.subpath) if mount.subpath and mount.kind != "image" else base

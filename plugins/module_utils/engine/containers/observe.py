@@ -18,9 +18,10 @@ from ...runtime import state
 from ..networks import attach
 from . import confinement, devices, firstborn, hosts, namespaces, secrets, vitals
 from .bundle import cgroup_path, resources
+from .compare import image_label
 from .ending import last_run
 from .living import live_process, restarting
-from .mounts import unshared
+from .mounts import not_read_only, unshared
 from .neighbours import Neighbours
 from .publishing import published
 from .record import ContainerRecord, behind, id_of, whole
@@ -44,6 +45,7 @@ class Observation:
     joined are others by now.
     `donors` are the mounts of each container in `volumes_from`, None for one that does not exist. `changed_secrets` are
     those whose content is another one than when they were written, `lost_secrets` those that are not there any more.
+    `other_images` are those of mounts whose name means another one by now.
     """
 
     status: str = ABSENT
@@ -64,6 +66,7 @@ class Observation:
     network_repair: Plan = Plan()
     missing: tuple[str, ...] = ()
     donors: Mapping[str, Optional[tuple[Mount, ...]]] = field(default_factory=dict)
+    other_images: tuple[str, ...] = ()
     changed_secrets: tuple[str, ...] = ()
     lost_secrets: tuple[str, ...] = ()
     misplaced: Mapping[str, str] = field(default_factory=dict)
@@ -123,6 +126,8 @@ def observe(
         around = replace(around, changed_secrets=changed, lost_secrets=lost)
     if not asked.image:
         around = replace(around, image=_image(paths, record.spec.image))
+    if asked.mounts:
+        around = replace(around, other_images=_other_images(paths, record))
     found = last_run(paths, record)
     seen = replace(around, state=found)
     if live_process(found) is None and not restarting(found):
@@ -157,11 +162,27 @@ def _missing(paths: Paths, asked: ContainerSpec) -> list[str]:
         *absent,
         *(f"the bind source {path} does not exist" for path in binds if not os.path.exists(path)),
         *(f"the file {path} of a secret does not exist" for path in files if not os.path.isfile(path)),
+        *(f"image {name}, which is to be mounted, is not in the store" for name in _absent_images(paths, asked.mounts)),
         *unshared(asked.mounts),
+        *not_read_only(asked.mounts),
         *devices.lacking(asked),
         *firstborn.lacking(asked),
         *confinement.lacking(asked),
     ]
+
+
+def _absent_images(paths: Paths, asked: Iterable[Mount]) -> list[str]:
+    return [mount.source for mount in asked if mount.kind == "image" and _image(paths, mount.source) is None]
+
+
+def _other_images(paths: Paths, record: ContainerRecord) -> tuple[str, ...]:
+    """The images that the container has mounted, under names which mean others by now."""
+    found = []
+    for mount in record.mounts:
+        image = _image(paths, mount.source) if mount.kind == "image" else None
+        if image is not None and image.id != mount.image_id:
+            found.append(f"{mount.source} is {image_label(image.id)} now")
+    return tuple(found)
 
 
 def _mounts_of(paths: Paths, name: str) -> Optional[tuple[Mount, ...]]:

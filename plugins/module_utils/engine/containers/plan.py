@@ -232,6 +232,8 @@ def differences(seen: Observation, wanted: ContainerSpec, wish: Wish) -> list[st
     if record is None:
         return []
     found = changes(record.spec, wanted, RECREATE)
+    if "mounts" in wish.given and "mounts" not in wish.ignored:
+        found += [f"mounts: image {text}" for text in seen.other_images]
     if "image" not in wish.given or "image" in wish.ignored:
         return found
     if seen.image is not None and seen.image.id != record.image_id:

@@ -12,6 +12,7 @@ from ...core.names import new_id
 from ...core.paths import Paths
 from ...core.specs import Mount, VolumeSpec
 from ...image.replica import opened
+from ...image.store import ImageStore
 from ...linux.files import open_in_root
 from ..volumes import use
 from ..volumes.record import ANONYMOUS
@@ -19,14 +20,18 @@ from .record import ContainerRecord
 from .root import root_of
 
 
-def named(mounts: Iterable[Mount]) -> tuple[Mount, ...]:
-    """The mounts, each anonymous volume with a name and the mark that nobody gave it."""
-    return tuple(
-        replace(mount, source=new_id(), labels={**ANONYMOUS, **mount.labels})
-        if mount.kind == "volume" and not mount.source
-        else mount
-        for mount in mounts
-    )
+def named(mounts: Iterable[Mount], store: ImageStore) -> tuple[Mount, ...]:
+    """The mounts, each anonymous volume with a name and the mark that nobody gave it, and of each image which it is."""
+    return tuple(_named(mount, store) for mount in mounts)
+
+
+def _named(mount: Mount, store: ImageStore) -> Mount:
+    if mount.kind == "image":
+        image = store.resolve(mount.source)
+        return replace(mount, image_id=image.id, layers=tuple(image.layers))
+    if mount.kind == "volume" and not mount.source:
+        return replace(mount, source=new_id(), labels={**ANONYMOUS, **mount.labels})
+    return mount
 
 
 def make(paths: Paths, record: ContainerRecord, mount: Mount) -> None:

@@ -92,7 +92,10 @@ def used(paths: Paths) -> Optional[dict[str, set[str]]]:
         except CorruptRecord:
             return None
         if record is not None:
-            found.setdefault(record.name, set()).update((record.image_id, *record.layers))
+            ids = found.setdefault(record.name, set())
+            ids.update((record.image_id, *record.layers))
+            for mount in record.mounts:
+                ids.update(filter(None, (mount.image_id, *mount.layers)))
     return found
 
 
