@@ -351,6 +351,12 @@ options:
         description: More names by which the others in the network find the container.
         type: list
         elements: str
+      links:
+        description:
+          - Names that this container alone has for others in the network, as C(container:alias).
+          - One that is not there yet has its name when it comes.
+        type: list
+        elements: str
       mac_address:
         description: Hardware address of the interface. One made from the first IP address, when left out.
         type: str

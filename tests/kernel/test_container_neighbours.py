@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.mini.containers.plugins.module_utils.core import codec
+from ansible_collections.mini.containers.plugins.module_utils.core.errors import BadInput
 
 
 def _hosts(host: Any, name: str) -> str:
@@ -34,7 +35,7 @@ def test_a_table_that_is_damaged_is_made_again(lan: Any) -> None:
         b"",
         b"\0" * 200,
         b"[]",
-        b'{"format": 1, "containers": {"x": 1}}',
+        b'{"format": 2, "containers": {"x": 1}}',
         b'{"format": 0, "containers": {}}',
     ):
         table.write_bytes(damage)
@@ -71,3 +72,28 @@ def test_what_a_container_writes_is_its_own(lan: Any) -> None:
     lan.exec("a", "sh", "-c", "echo '10.77.1.1 b forged' >> /etc/hosts")
     lan.container("c", networks=[{"name": "lan"}])
     assert not any("forged" in _hosts(lan, name) for name in "abc")
+
+
+def test_names_that_one_alone_has_for_another(lan: Any) -> None:
+    networks = [{"name": "lan", "links": ["b:base", "later:soon"]}]
+    before = lan.pid("a")
+    lan.container("a", networks=networks)
+    assert lan.pid("a") == before, "it is changed while it runs"
+    address = lan.record("b").networks["lan"].ipv4
+    assert f"{address}\tbase\n" in _hosts(lan, "a")
+    assert "base" not in _hosts(lan, "b")
+    assert "soon" not in _hosts(lan, "a")
+    assert not lan.container("a", networks=networks).plan
+    assert not lan.container("a", networks=[{"name": "lan", "links": ["later:soon", "b:base"]}]).plan
+    lan.container("later", networks=[{"name": "lan"}])
+    assert f"{lan.record('later').networks['lan'].ipv4}\tsoon\n" in _hosts(lan, "a")
+    (step,) = [step for step in lan.container("a", networks=[{"name": "lan"}]).plan if step.name == "write-record"]
+    assert step.reason == "networks: [lan(link b:base, link later:soon)] → [lan]"
+    assert "base" not in _hosts(lan, "a")
+    lan.absent("later")
+
+
+@pytest.mark.parametrize("link", ["", ":base", "b:", "b:a b", "b:c:d"])
+def test_links_that_are_none(host: Any, link: str) -> None:
+    with pytest.raises(BadInput):
+        host.container(networks=[{"name": "lan", "links": [link]}])

@@ -281,7 +281,7 @@ class Attachment:
 
     The default routes lead into the network of the highest `gw_priority`; of several, the first. `interface` is what it
     is called in the container, empty for the next free of eth0, eth1, …; `sysctls` are settings of it, by their path
-    below /proc/sys/net.
+    below /proc/sys/net. `links` are names that it alone has for others in the network, as `container:alias`.
     """
 
     name: str
@@ -292,6 +292,17 @@ class Attachment:
     interface: str = ""
     ipv6_address: str = ""
     sysctls: dict[str, str] = field(default_factory=dict)
+    links: tuple[str, ...] = ()
+
+    def show(self) -> str:
+        """`lan`, `lan(10.0.0.2, alias web)`."""
+        words = [self.ipv4_address, self.ipv6_address, self.mac_address, self.interface]
+        words += [f"alias {name}" for name in self.aliases]
+        words += [f"link {link}" for link in self.links]
+        words += [f"gw_priority {self.gw_priority}"] if self.gw_priority else []
+        words += [f"{name}={value}" for name, value in self.sysctls.items()]
+        more = ", ".join(filter(None, words))
+        return f"{self.name}({more})" if more else self.name
 
 
 @dataclass(frozen=True, order=True)

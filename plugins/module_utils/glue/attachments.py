@@ -30,15 +30,24 @@ def attachments(value: list[dict[str, Any]], mac: str = "") -> tuple[Attachment,
         Attachment(
             name,
             ip_address(name, 4, entry.get("ipv4_address") or ""),
-            tuple(check_hostname(alias) for alias in entry.get("aliases") or ()),
+            tuple(sorted({check_hostname(alias) for alias in entry.get("aliases") or ()})),
             mac_address(entry.get("mac_address") or ("" if position else mac)),
             entry.get("gw_priority") or 0,
             interfaces[position],
             ip_address(name, 6, entry.get("ipv6_address") or ""),
             sysctls(name, options[position]),
+            tuple(sorted({link(name, text) for text in entry.get("links") or ()})),
         )
         for position, (name, entry) in enumerate(zip(names, value))
     )
+
+
+def link(network: str, text: str) -> str:
+    """`container:alias`; a container alone is linked to by its own name."""
+    name, colon, alias = text.partition(":")
+    if colon and not alias:
+        raise BadInput(f"networks: {network}: {text!r} is not a link", hint="write it as container:alias")
+    return f"{check_name('container', name)}:{check_hostname(alias or name)}"
 
 
 def ip_address(network: str, version: int, text: str) -> str:

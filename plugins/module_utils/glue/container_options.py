@@ -91,6 +91,7 @@ CONTAINER_OPTIONS: dict[str, Any] = {
             "ipv4_address": {"type": "str"},
             "ipv6_address": {"type": "str"},
             "aliases": {"type": "list", "elements": "str"},
+            "links": {"type": "list", "elements": "str"},
             "mac_address": {"type": "str"},
             "driver_opts": {"type": "dict"},
             "gw_priority": {"type": "int"},

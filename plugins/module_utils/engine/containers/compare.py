@@ -149,7 +149,7 @@ def _change(name: str, old: Any, new: Any) -> str:
 
 _SHORT: dict[str, Callable[[Any], str]] = {
     "mounts": lambda item: str(item.show()),
-    "networks": lambda item: str(item.name),
+    "networks": lambda item: str(item.show()),
     "ports": lambda item: str(item.show()),
     "secrets": lambda item: str(item.name),
     "volumes_from": lambda item: str(item.container),

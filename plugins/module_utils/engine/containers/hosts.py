@@ -43,7 +43,8 @@ def hosts_file(paths: Paths, record: ContainerRecord, known: Neighbours) -> str:
 
 
 def _hosts_file(paths: Paths, container_id: str, it: Neighbour, known: Neighbours) -> str:
-    return text.hosts_file(it.own, known.lines(it.shown, but=container_id), _more(paths, it))
+    more = [*known.linked(it.links), *_more(paths, it)]
+    return text.hosts_file(it.own, known.lines(it.shown, but=container_id), more)
 
 
 def _resolv_conf(record: ContainerRecord) -> str:

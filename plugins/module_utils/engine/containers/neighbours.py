@@ -12,7 +12,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple, Optional, Union
 
 from ...core.errors import CorruptRecord
@@ -25,15 +25,18 @@ from ..records import load
 from .bundle import hostname
 from .record import ContainerRecord, NamedRecord, in_order
 
-_FORMAT = 1
+_FORMAT = 2
 
 
 class Neighbour(NamedTuple):
-    """Addresses and names of a container: for itself, for the others in each of its networks, and its `etc_hosts`."""
+    """Addresses and names of a container: for itself, for the others in each of its networks, and its `etc_hosts`;
+    and the names that it has for others, as `container:alias`.
+    """
 
     own: list[Names]
     shown: dict[str, list[Names]]
     more: dict[str, str]
+    links: dict[str, list[str]]
 
 
 def neighbour(record: Union[ContainerRecord, NamedRecord]) -> Neighbour:
@@ -44,7 +47,8 @@ def neighbour(record: Union[ContainerRecord, NamedRecord]) -> Neighbour:
     shown: dict[str, list[Names]] = {
         network: [(ip, [record.name, *aliases.get(network, ())]) for ip in place.ips] for network, place in found
     }
-    return Neighbour(own, shown, record.spec.etc_hosts)
+    links = {entry.name: list(entry.links) for entry in record.spec.networks if entry.links}
+    return Neighbour(own, shown, record.spec.etc_hosts, links)
 
 
 class Neighbours:
@@ -67,6 +71,15 @@ class Neighbours:
         if wanted not in self._ordered:
             self._ordered[wanted] = _Ordered(entry for network in wanted for entry in self._entries(network))
         return self._ordered[wanted].but(but)
+
+    def linked(self, links: Mapping[str, Sequence[str]]) -> Iterator[Names]:
+        """The addresses of those that are linked to, under the names that only this container has for them."""
+        for network, wanted in links.items():
+            for container, _colon, alias in (link.partition(":") for link in wanted):
+                for container_id, other in self.of(network).items():
+                    for ip, names in other.shown[network]:
+                        if container == names[0] or (len(container) >= 12 and container_id.startswith(container)):
+                            yield ip, [alias]
 
     def _entries(self, network: str) -> Iterator[tuple[str, Sequence[str], str]]:
         """Addresses and names, here and on other hosts, and whose they are."""
