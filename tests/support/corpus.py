@@ -24,8 +24,8 @@ The number before a case is that of its kind, and the same in all tables:
 23-25 manifests, JSON, configurations                         unit/image/test_documents, kernel/image/test_registry_lies
 26-27 layouts and archives of images                          kernel/image/test_load
 28    names that differ in case or normal form                here
-29    a full disk, an end in the middle                       kernel/image/test_image_life, test_registry_lies
-30    many at once                                            kernel/image/test_image_life
+29    a full disk, an end in the middle                       kernel/image/test_image_faults, test_image_life
+30    many at once                                            kernel/image/test_image_faults, test_image_life
 ====  ======================================================  ======================================================
 
 A link's target may be `CANARY`: the test puts the path of a tree there that stands for the host's. Members belong to

@@ -26,7 +26,7 @@ _XATTR = b"SCHILY.xattr."
 
 @dataclass(frozen=True)
 class Limits:
-    """What one layer may cost. `size` counts file contents, holes of sparse files included."""
+    """What one layer may cost. `size` counts file contents, holes of sparse files included; `reason` is that for it."""
 
     size: int = 20 * 2**30
     entries: int = 1_000_000
@@ -34,6 +34,7 @@ class Limits:
     depth: int = 1000
     remembered: int = 64 * 2**20  # bytes of names kept in memory until the end
     padding: int = 64 * 2**20  # bytes behind the end mark
+    reason: str = "that a layer may have"
 
 
 DEFAULTS = Limits()
@@ -210,7 +211,7 @@ class TarStream:
     def _charge(self, size: int) -> None:
         self._total += size
         if self._total > self._limits.size:
-            raise BadImage(f"the archive unpacks to more than the {self._limits.size} bytes that a layer may have")
+            raise BadImage(f"the archive unpacks to more than the {self._limits.size} bytes {self._limits.reason}")
 
     def _check_name(self, name: bytes) -> bytes:
         if b"\0" in name:

@@ -172,7 +172,8 @@ class Archive:
 def opened(path: str, work: Workspace) -> Archive:
     """The archive at `path`, its files in the workspace."""
     space = os.statvfs(work.path)
-    limits = Limits(size=space.f_bavail * space.f_frsize, entries=100_000)
+    room = space.f_bavail * space.f_frsize
+    limits = Limits(size=room, entries=100_000, reason="that the state root has room for")
     with ExitStack() as stack:
         handle = stack.enter_context(open(path, "rb", buffering=0))
         found = Archive(path, os.fstat(handle.fileno()))

@@ -35,12 +35,20 @@ class Workspace:
     def __enter__(self) -> Workspace:
         make_private_dir(os.path.dirname(self.path))
         os.mkdir(self.path, 0o700)
-        # It gets its name when it is locked: a lock that is free is the sign of a dead owner.
-        nameless = os.path.join(self.path, f".{_LOCK}")
-        self._lock = os.open(nameless, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        fcntl.flock(self._lock, fcntl.LOCK_EX)
-        os.rename(nameless, os.path.join(self.path, _LOCK))
+        try:
+            self._lock = self._make_lock()
+        except OSError:  # a full disk
+            remove_tree(self.path)
+            raise
         return self
+
+    def _make_lock(self) -> int:
+        """It gets its name when it is locked: a lock that is free is the sign of a dead owner."""
+        nameless = os.path.join(self.path, f".{_LOCK}")
+        lock = os.open(nameless, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        os.rename(nameless, os.path.join(self.path, _LOCK))
+        return lock
 
     def __exit__(self, kind: type[BaseException] | None, exc: object, trace: TracebackType | None) -> None:
         try:
