@@ -9,7 +9,7 @@ import os
 import sys
 from pathlib import Path
 
-from . import anatomy, peermodules, programs, rounds, sandbox, table, tasks
+from . import addresses, anatomy, peermodules, programs, rounds, sandbox, table, tasks
 from .contestant import Contestant
 from .field import BATCH, PEERS, Field
 from .samples import Samples
@@ -60,6 +60,8 @@ def _suites(samples: Samples, field: Field, *, quick: bool) -> None:
         rounds.listed(samples, field.engine, size, count)
         _say("a crowd")
         rounds.crowd(samples, field.engine, *(2 * size, size, 1) if quick else (CROWD, EDGE, CROWD_ROUNDS))
+        _say("addresses")
+        addresses.measure(samples, field.directory, addresses.FEW if quick else addresses.MANY, count)
         _say("tasks")
         groups = [tasks.ours(field.paths.state_root), *_module_groups(samples, peers, quick=quick)]
         tasks.measure(samples, field.directory, groups, count, peermodules.environment(REPOSITORY))

@@ -109,6 +109,14 @@ GROUPS = (
         ),
     ),
     Group(
+        "an address for one more container, which should cost the same everywhere",
+        (
+            Row("lease empty", "in an empty /24"),
+            Row("lease full4", "in a /16 with 60000 leases", (Against("lease empty", 1.2),)),
+            Row("lease full6", "in a /64 with 60000 leases", (Against("lease empty", 1.2),)),
+        ),
+    ),
+    Group(
         "a task through Ansible, container with a network and a port",
         (
             Row(_FLOOR, "an empty module"),

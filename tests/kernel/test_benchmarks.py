@@ -25,6 +25,8 @@ MEASURED = (
     "one container",
     "create and start, the last",
     "memory (PSS) of each, the last",
+    "in an empty /24",
+    "in a /64 with 60000 leases",
     "an empty module",
     "mini_container, nothing to do",
     "mini_container, create and start",

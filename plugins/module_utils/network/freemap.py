@@ -73,6 +73,12 @@ class FreeMap:
         """A place is taken."""
         self._set(place, lambda page, bit: page | bit)
 
+    def give(self, place: int) -> None:
+        """A place is taken, and the next search begins behind it."""
+        self.take(place)
+        self._last = place
+        os.pwrite(self._fd, _HEAD.pack(_MAGIC, self.size, place), 0)
+
     def free(self, place: int) -> None:
         """A place is free."""
         self._set(place, lambda page, bit: page & ~bit)
@@ -89,11 +95,6 @@ class FreeMap:
     def _put(self, at: int, bits: int, bit: int) -> None:
         """Write the byte that has the bit: a write cut short leaves the old byte or the new one."""
         os.pwrite(self._fd, bytes([bits >> (bit & ~7) & 0xFF]), at + bit // 8)
-
-    def pass_by(self, place: int) -> None:
-        """The next search begins behind this place."""
-        self._last = place
-        os.pwrite(self._fd, _HEAD.pack(_MAGIC, self.size, place), 0)
 
 
 def find(path: str, size: int) -> Optional[FreeMap]:

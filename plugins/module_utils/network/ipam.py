@@ -17,17 +17,18 @@ neighbours may still have in their ARP caches, is given again as late as possibl
 from __future__ import annotations
 
 import contextlib
+import functools
 import ipaddress
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Callable, Optional
 
 from ..core.errors import BadInput, Conflict
 from ..core.specs import Subnet
 from ..linux.files import make_private_dir
-from . import freemap
-from .pools import Address, Net, unusable
+from . import freemap, inet
+from .pools import Net, unusable
 
 Alive = Callable[[str, str], bool]
 """Whether the container with this id still exists and may hold this address."""
@@ -77,20 +78,19 @@ def take(pool: Pool, container_id: str, wanted: Iterable[str], alive: Alive) -> 
         ours = [ip for ip in (*asked, *held) if _entry(pool.of_family(version), ip)]
         taken.append(ours[0] if ours else _next_free(pool, version, container_id, alive))
     if tuple(taken) != held:
-        _hold(pool, container_id, held, taken)
-        for ip in set(taken) - {*asked, *held}:
-            _mark(pool, ip, freemap.FreeMap.pass_by)
+        _hold(pool, container_id, held, taken, asked)
     return tuple(taken)
 
 
-def _hold(pool: Pool, container_id: str, held: Sequence[str], taken: Sequence[str]) -> None:
-    """The way back comes first: by it all is found again that a crash cuts short."""
+def _hold(pool: Pool, container_id: str, held: Sequence[str], taken: Sequence[str], asked: Collection[str]) -> None:
+    """The way back comes first: by it all is found again that a crash cuts short. The next search begins behind an
+    address that was not asked for."""
     make_private_dir(pool.directory)
     _point(os.path.join(pool.directory, container_id), ",".join(dict.fromkeys([*taken, *held])))
     for ip in taken:
         if ip not in held:
             _point(os.path.join(pool.directory, ip), container_id)
-            _mark(pool, ip, freemap.FreeMap.take)
+            _mark(pool, ip, freemap.FreeMap.take if ip in asked else freemap.FreeMap.give)
     if set(held) - set(taken):
         for ip in set(held) - set(taken):
             _free(pool, ip)
@@ -116,7 +116,7 @@ def sort(pool: Pool) -> None:
     """Remove the leases that are of no subnet, or of an address that nobody may have; the maps are made anew."""
     for ip in leases(pool.directory):
         entry = _entry(pool.subnets, ip)
-        if entry is None or ipaddress.ip_address(ip) in _kept_back(entry):
+        if entry is None or inet.number(ip) in _kept_back(entry):
             os.unlink(os.path.join(pool.directory, ip))
     for name in _names(pool.maps):
         os.unlink(os.path.join(pool.maps, name))
@@ -148,7 +148,7 @@ def _check(pool: Pool, wanted: str, container_id: str, alive: Alive) -> str:
         raise BadInput(
             f"{wanted} is outside of the network {pool.network} ({there})", hint="give an address of its subnets"
         )
-    if address in _kept_back(entry):
+    if int(address) in _kept_back(entry):
         raise BadInput(
             f"{wanted} is reserved in the network {pool.network} (gateway, auxiliary address, or the network's own)",
             hint=f"give another address of {entry.subnet}",
@@ -164,13 +164,14 @@ def _check(pool: Pool, wanted: str, container_id: str, alive: Alive) -> str:
 
 def _entry(entries: Iterable[Subnet], ip: str) -> Optional[Subnet]:
     """Whose address it is."""
-    address = ipaddress.ip_address(ip)
-    return next((entry for entry in entries if address in ipaddress.ip_network(entry.subnet)), None)
+    return next((entry for entry in entries if inet.within(ip, inet.network(entry.subnet))), None)
 
 
-def _kept_back(entry: Subnet) -> frozenset[Address]:
+def _kept_back(entry: Subnet) -> frozenset[int]:
+    """Addresses that no container gets."""
     named = (entry.gateway, *entry.aux_addresses.values())
-    return frozenset((*unusable(ipaddress.ip_network(entry.subnet)), *(ipaddress.ip_address(ip) for ip in named if ip)))
+    own = (int(address) for address in unusable(inet.network(entry.subnet)))
+    return frozenset((*own, *(inet.number(ip) for ip in named if ip)))
 
 
 # Automatic addresses
@@ -223,23 +224,29 @@ def _sweep(pool: Pool, span: Net, alive: Alive) -> None:
     _forget(pool, span, alive)
 
 
-def _addresses(places: freemap.FreeMap, span: Net, kept_back: frozenset[Address]) -> Iterator[str]:
+def _addresses(places: freemap.FreeMap, span: Net, kept_back: frozenset[int]) -> Iterator[str]:
     """The free ones in the order in which they are given out."""
+    first = int(span.network_address)
     for place in places.each_free():
-        address = span.network_address + place
-        if address not in kept_back:
-            yield str(address)
+        if first + place not in kept_back:
+            yield inet.text(first + place, span.version)
 
 
 def _range(entry: Subnet) -> Net:
-    """Where automatic addresses come from. Of a range that has more than a map has places, it is the first part."""
-    net = ipaddress.ip_network(entry.iprange or entry.subnet)
+    """Where automatic addresses come from."""
+    return _beginning(entry.iprange or entry.subnet)
+
+
+@functools.cache
+def _beginning(subnet: str) -> Net:
+    """Of a range that has more addresses than a map has places, the first part."""
+    net = ipaddress.ip_network(subnet)
     bits = net.max_prefixlen - (freemap.LARGEST - 1).bit_length()
     return net if net.prefixlen >= bits else ipaddress.ip_network((net.network_address, bits))
 
 
 def _place(span: Net, ip: str) -> int:
-    return int(ipaddress.ip_address(ip)) - int(span.network_address)
+    return inet.number(ip) - int(span.network_address)
 
 
 # The maps
@@ -255,16 +262,15 @@ def _map(pool: Pool, span: Net) -> freemap.FreeMap:
     found = freemap.find(path, size)
     if found is not None:
         return found
-    listed = (ipaddress.ip_address(name) for name in _names(pool.directory) if _is_address(name))
-    return freemap.rebuild(path, size, (int(ip) - int(span.network_address) for ip in listed if ip in span))
+    listed = (name for name in _names(pool.directory) if _is_address(name))
+    return freemap.rebuild(path, size, (_place(span, ip) for ip in listed if inet.within(ip, span)))
 
 
 def _mark(pool: Pool, ip: str, how: Callable[[freemap.FreeMap, int], None]) -> None:
     """In whichever map has the address. A map that is missing is made when an address is searched for."""
-    address = ipaddress.ip_address(ip)
     for name in _names(pool.maps):
         span = _span(name)
-        if span is not None and address in span:
+        if span is not None and inet.within(ip, span):
             places = freemap.find(os.path.join(pool.maps, name), span.num_addresses)
             if places is not None:
                 with places:
@@ -273,7 +279,7 @@ def _mark(pool: Pool, ip: str, how: Callable[[freemap.FreeMap, int], None]) -> N
 
 def _span(name: str) -> Optional[Net]:
     try:
-        return ipaddress.ip_network(name.replace("-", "/"))
+        return inet.network(name.replace("-", "/"))
     except ValueError:
         return None
 
@@ -291,10 +297,6 @@ def _names(directory: str) -> list[str]:
 def _is_address(name: str) -> bool:
     """Ids are hexadecimal."""
     return "." in name or ":" in name
-
-
-def _version(ip: str) -> int:
-    return 6 if ":" in ip else 4
 
 
 def _shown(entries: Iterable[Subnet]) -> str:

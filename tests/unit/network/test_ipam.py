@@ -259,7 +259,7 @@ def test_a_map_has_each_free_place_once(tmp_path):
         places.free(freemap.PAGE + 3)
         assert freemap.PAGE + 3 in set(places.each_free())
         places.take(freemap.PAGE + 3)
-        places.pass_by(2 * freemap.PAGE)
+        places.give(2 * freemap.PAGE)
     again = freemap.find(str(tmp_path / "map"), size)
     with again:
         assert next(again.each_free()) == 2 * freemap.PAGE + 1

@@ -119,6 +119,7 @@ _ENGINE = (
     "network/firewall/xtables.py",
     "network/freemap.py",
     "network/hosts.py",
+    "network/inet.py",
     "network/ipam.py",
     "network/listeners.py",
     "network/netlink.py",
