@@ -10,9 +10,11 @@ from __future__ import annotations
 import os
 import socket
 import ssl
+import threading
 from collections.abc import Mapping
 from http.client import HTTPException
-from typing import Any, NamedTuple, Optional
+from queue import Empty, SimpleQueue
+from typing import Any, Callable, NamedTuple, Optional
 from urllib.error import HTTPError, URLError
 
 from ansible.module_utils.urls import Request, make_context
@@ -58,7 +60,7 @@ def transport(security: Security, timeout: float) -> Transport:
     def send(method: str, url: str, headers: Mapping[str, str], upload: str = "") -> Reply:
         try:
             if not upload:
-                return _Answer(client.open(method, url, headers=dict(headers)))
+                return _Answer(_in_time(lambda: client.open(method, url, headers=dict(headers)), 2 * timeout))
             with open(open_regular(upload), "rb") as body:
                 length = {"content-length": str(os.fstat(body.fileno()).st_size)}
                 return _Answer(client.open(method, url, data=body, headers={**headers, **length}))
@@ -68,6 +70,31 @@ def transport(security: Security, timeout: float) -> Transport:
             raise _explained(exc) from exc
 
     return send
+
+
+def _in_time(ask: Callable[[], Any], seconds: float) -> Any:
+    """What `ask` returns or raises, if it does so in time.
+
+    A client's time-out is for silence. Who sends a byte of its answer's head now and then, or says for ever that the
+    answer is about to come (status 100), is never silent, and there is no other end to reading that. The thread that
+    is left alone with it ends with the task.
+    """
+    answer: SimpleQueue[tuple[Any, Optional[Exception]]] = SimpleQueue()
+
+    def run() -> None:
+        try:
+            answer.put((ask(), None))
+        except Exception as exc:  # for the thread that waits
+            answer.put((None, exc))
+
+    threading.Thread(target=run, daemon=True).start()
+    try:
+        found, failure = answer.get(timeout=seconds)
+    except Empty:
+        raise Lost(f"timed out: no whole answer in {seconds:g} s") from None
+    if failure is not None:
+        raise failure
+    return found
 
 
 class _Answer:

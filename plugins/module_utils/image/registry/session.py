@@ -28,6 +28,7 @@ _MAX_HOPS = 5
 _BUSY = (408, 425, 429, 500, 502, 503, 504)
 _MAX_PAUSE = 60.0
 _MAX_TOKEN = 2**20
+_LINK_LOCAL = ("169.254.", "fe80:")  # a cloud tells its machines their secrets there
 
 
 class Session:
@@ -138,10 +139,11 @@ class Session:
         target = urljoin(url, reply.headers.get("location", ""))
         parts = urlsplit(target)
         allowed = ("https",) if urlsplit(url).scheme == "https" else ("http", "https")
-        if parts.scheme not in allowed or not parts.hostname or parts.username is not None:
+        host = parts.hostname or ""
+        if parts.scheme not in allowed or not host or parts.username is not None or host.startswith(_LINK_LOCAL):
             raise RegistryFailed(
                 f"{self.where.server} sends to {_show(target)}, where nothing is fetched from",
-                hint="only https is, and plain HTTP with plain_http: true alone",
+                hint="only https is, and plain HTTP with plain_http: true alone; never an address of the link alone",
             )
         return target
 
