@@ -140,6 +140,21 @@ def _acquire(fd: int, what: str, timeout: float) -> None:
         pause = min(pause * 2, 0.05)
 
 
+def is_locked(path: str) -> bool:
+    """Whether a process holds the lock of `locked`."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(fd)
+    return False
+
+
 def open_in_root(root_fd: int, path: str | bytes, flags: int, mode: int = 0) -> int:
     """Open `path` as a process whose root is `root_fd` would: no symbolic link or `..` leads outside."""
     return libc.openat2(root_fd, path or ".", flags, IN_ROOT, mode)

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -72,5 +71,4 @@ def no_registry(reference: Any) -> Any:
 @pytest.fixture
 def builder(host: Any, tmp_path: Path) -> Builder:
     """Builds with the base image `box`, which is busybox."""
-    os.umask(0o022)
     return Builder(host, tmp_path / "context")

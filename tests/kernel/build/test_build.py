@@ -12,6 +12,9 @@ from typing import Any
 import pytest
 from ansible_collections.mini.containers.plugins.module_utils.core.errors import BadInput, MiniError, NotFound
 from ansible_collections.mini.containers.plugins.module_utils.engine.images import converge as images
+from ansible_collections.mini.containers.plugins.module_utils.engine.prune.converge import prune
+from ansible_collections.mini.containers.plugins.module_utils.engine.prune.filters import Filters
+from ansible_collections.mini.containers.plugins.module_utils.engine.prune.observe import Wanted
 from ansible_collections.mini.containers.plugins.module_utils.image.store import ImageStore
 
 from .cases import archive
@@ -280,6 +283,17 @@ def test_the_cache_goes_with_the_image(builder: Any) -> None:
     images.remove(builder.paths, "made")
     assert sorted(os.listdir(builder.paths.layers)) == sorted([box.layers[0][7:], "tmp"])
     assert len(os.listdir(os.path.join(builder.paths.image_layout, "blobs", "sha256"))) == 3
+
+
+def test_what_a_failed_build_has_made_may_be_pruned(builder: Any) -> None:
+    with pytest.raises(MiniError):
+        builder.build("FROM box\nRUN echo 1 > /1\nRUN false\n")
+    layers = sorted(os.listdir(builder.paths.layers))
+    images.remove(builder.paths, "none", force=True)
+    assert sorted(os.listdir(builder.paths.layers)) == layers
+    assert [step.name for step in prune(builder.paths, Wanted(images=Filters())).plan] == ["sweep"]
+    assert len(os.listdir(builder.paths.layers)) == len(layers) - 1
+    assert builder.actions("FROM box\nRUN echo 1 > /1\n", check=True) == ["run", "name"]
 
 
 def test_bad_options(builder: Any) -> None:

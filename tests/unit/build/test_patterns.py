@@ -86,4 +86,9 @@ def test_what_is_no_pattern(pattern: str) -> None:
     ],
 )
 def test_ignore(rules: str, path: str, ignored: bool) -> None:
-    assert read_ignore(rules).matches(path) is ignored
+    assert read_ignore(rules, "F").matches(path) is ignored
+
+
+def test_a_rule_that_is_none_is_said_with_its_line() -> None:
+    with pytest.raises(BadInput, match=r"F:3: 'x\[' is not a pattern of names"):
+        read_ignore("a\n\n!x[\n", "F")

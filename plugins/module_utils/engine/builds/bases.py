@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import Callable, Optional
 
+from ...core.errors import NotFound
 from ...core.paths import Paths
 from ...core.plan import Observer, Plan
 from ...image import platform as platforms
@@ -39,6 +40,8 @@ class Bases:
             if image is None:
                 self._fetch(name, platform)
                 image = self._there(name, platform, fetched=True)
+                if image is None and not self._check:
+                    raise NotFound(f"the image {name} has left again", hint="run the task again")
             self._known[name, platform] = image
             self.ids.update([image.id] if image else ())
         return self._known[name, platform]

@@ -5,8 +5,8 @@ A step's key is the digest of all that decides what it makes: the layers below, 
 sees, and the content of what it copies. So the same file and context find everything made; a changed step finds
 nothing from there on.
 
-An image's record goes with its name. One of a build that failed, or was killed, keeps what was made until the next
-one of that name succeeds. What a record names is not swept.
+An image's record goes with its name. One of a build that failed, or was killed, keeps what was made for a day, or until
+the next one of that name succeeds. What a record names is not swept.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import time
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -21,9 +22,11 @@ from typing import Any, Optional
 
 from ...core.errors import CorruptRecord
 from ...core.paths import Paths
+from ...image.downloads import AGE
 from ...image.layout import REF_NAME
 from ...image.manifest import Descriptor, chain_ids
 from ...image.store import ImageStore
+from ...linux.files import is_locked
 from ..records import load, names_in, save
 
 _VERSION = 1  # of what a step makes; another one makes all keys others
@@ -92,17 +95,33 @@ def _is_there(store: ImageStore, made: Made) -> bool:
     return os.path.exists(store.layout.blob(made.digest)) and os.path.isdir(store.paths.layer(made.chain))
 
 
-def needed(paths: Paths, without: Collection[str] = ()) -> dict[str, set[str]]:
-    """The ids of layers, blobs and images that builds have to find again, but for those of the names in `without`."""
+def needed(paths: Paths, without: Collection[str] = (), age: float = AGE) -> dict[str, set[str]]:
+    """The ids of layers, blobs and images that builds have to find again, but for those of the names in `without`.
+
+    A build that failed, or was killed, goes on from where it stopped, unless it is older than `age`, in seconds.
+    """
     found: dict[str, set[str]] = {}
     names = None
     for record in every(paths):
         if names is None:
             names = {entry.annotations.get(REF_NAME) for entry in ImageStore(paths).layout.entries()}
-        if record.reference not in without and (not record.done or record.reference in names):
+        stays = record.reference in names if record.done else _may_go_on(paths, record.reference, age)
+        if stays and record.reference not in without:
             ids = {text for made in record.steps.values() for text in (made.digest, made.chain) if text}
             found[record.reference] = ids.union(record.bases)
     return found
+
+
+def _may_go_on(paths: Paths, reference: str, age: float) -> bool:
+    with suppress(FileNotFoundError):
+        if time.time() - os.stat(path(paths, reference)).st_mtime < age:
+            return True
+    return is_locked(lock(paths, reference))
+
+
+def lock(paths: Paths, reference: str) -> str:
+    """What is locked while an image is built."""
+    return paths.lock("build", os.path.basename(path(paths, reference)))
 
 
 class Progress:
@@ -136,9 +155,9 @@ class Progress:
         save(self._record, self._path)
 
 
-def sweep(paths: Paths) -> None:
-    """Remove the records of images that have lost their names. The caller holds the store's lock."""
-    wanted = needed(paths)
+def sweep(paths: Paths, age: float = AGE) -> None:
+    """Remove the records that nobody needs. The caller holds the store's lock."""
+    wanted = needed(paths, age=age)
     for record in list(every(paths)):
         if record.reference not in wanted:
             with suppress(FileNotFoundError):

@@ -89,5 +89,5 @@ def _ignore(root: int, name: str) -> Optional[Ignore]:
     for one in (f"{name}.dockerignore", *IGNORE_NAMES):
         found = None if os.path.isabs(one) else _read(root, one)
         if found:
-            return read_ignore(found[0])
+            return read_ignore(found[0], one)
     return None

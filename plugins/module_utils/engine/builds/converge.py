@@ -60,8 +60,7 @@ def build(
 def _lock(paths: Paths, reference: str, check: bool) -> contextlib.AbstractContextManager[Any]:
     if check:
         return contextlib.nullcontext()
-    name = os.path.basename(cache.path(paths, reference))
-    return locked(paths.lock("build", name), f"the build of {reference}", _WAIT)
+    return locked(cache.lock(paths, reference), f"the build of {reference}", _WAIT)
 
 
 def _check_network(paths: Paths, wanted: BuildSpec) -> None:

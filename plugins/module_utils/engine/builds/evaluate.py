@@ -18,6 +18,7 @@ from ...image.containerfile.parse import Containerfile, Stage, triggers
 from ...image.containerfile.where import located
 from ...image.platform import Platform
 from ...image.store import StoredImage
+from ...runtime.bundle import DEFAULT_PATH
 from .spec import BuildSpec
 from .stage import PROXIES, Reader
 from .works import Origin, StagePlan
@@ -105,7 +106,7 @@ class _Evaluator:
         wanted = platforms.parse(asked) if asked else self._wanted.platform
         below = self._earlier(stage, name)
         image = None if below or name == SCRATCH else self._find(name, wanted)
-        config = below.config if below else image.config if image else ImageConfig()
+        config = below.config if below else _with_path(image.config if image else ImageConfig())
         serves = below.platform if below else image.platform if image else wanted or platforms.host()
         reader = Reader(
             self._file.escape, config, self._wanted.args, self._known, lambda text: self._origin(stage, text, wanted)
@@ -150,3 +151,8 @@ class _Evaluator:
         if text.lower() in (other.name for other in self._file.stages[stage.number :]):
             raise BadInput(f"--from={text}: the stage has to stand before this one")
         return Origin(reference=text, image=self._find(text, wanted))
+
+
+def _with_path(config: ImageConfig) -> ImageConfig:
+    """With a PATH, or `ENV PATH=/more:$PATH` would leave nothing else in it."""
+    return replace(config, env={"PATH": DEFAULT_PATH, **config.env})

@@ -102,7 +102,7 @@ class Tree(NamedTuple):
                     yield from walk(fd_path(top), skip, cross=True)
 
     def _skip(self, place: Place, real: str) -> _Skip:
-        skip = _Skip(self.ignore or Ignore(()), real)
+        skip = _Skip(self.ignore or Ignore(), real)
         if skip.ignore.has_exceptions:
             with opened(open_directory(place.parent, place.name)) as top:
                 for item in walk(fd_path(top), cross=True):

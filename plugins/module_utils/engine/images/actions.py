@@ -203,8 +203,8 @@ class ImageActions:
             everyone = used(self.paths)
             if everyone is not None:
                 spared, age = step.detail.get("spared", NOTHING), step.detail.get("age", AGE)
-                cache.sweep(self.paths)
-                ImageWriter(self.store, needed(self.paths, everyone)).sweep(spared, age)
+                cache.sweep(self.paths, age)
+                ImageWriter(self.store, needed(self.paths, everyone, age=age)).sweep(spared, age)
 
     def take_back(self, step: Step) -> None:
         """Let the name mean what it meant, and sweep what came with the failed step."""

@@ -11,6 +11,7 @@ from ...core.errors import BadImage, BadInput, CorruptRecord, NotFound
 from ...core.paths import Paths
 from ...core.specs import ImageConfig
 from ...image import platform, workspace
+from ...image.downloads import AGE
 from ...image.origin import ABSENT, CONTAINER, LAYOUT, REGISTRY, Source, repository_digest
 from ...image.store import ImageStore, StoredImage
 from ..builds import cache
@@ -99,9 +100,14 @@ def used(paths: Paths) -> Optional[dict[str, set[str]]]:
     return found
 
 
-def needed(paths: Paths, everyone: Mapping[str, Collection[str]], without: Collection[str] = ()) -> frozenset[str]:
-    """The ids of what containers need, as `used` tells of them, and what builds do, but for those of some names."""
-    builds = cache.needed(paths, without)
+def needed(
+    paths: Paths, everyone: Mapping[str, Collection[str]], without: Collection[str] = (), age: float = AGE
+) -> frozenset[str]:
+    """The ids of what containers need, as `used` tells of them, and what builds do, but for those of some names.
+
+    What a build that broke off has made is needed until it is of an age, in seconds.
+    """
+    builds = cache.needed(paths, without, age)
     return frozenset().union(*everyone.values(), *builds.values())
 
 

@@ -105,7 +105,7 @@ def _images(paths: Paths, filters: Filters, gone: Collection[str]) -> Unused:
     ]
     spared = rubbish.unnamed(store.layout) - {image.manifest_digest for image in meant}
     without = {name for image in meant for name in image.references}
-    found = rubbish.look(store, needed(paths, users, without), without, spared)
+    found = rubbish.look(store, needed(paths, users, without, age=0), without, spared)
     return Unused(
         images=tuple(meant),
         rubbish=found,

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterable
 
 from ...core.errors import BadInput
+from .where import located
 
 _MAGIC = re.compile(r"[*?\[\\]")
 
@@ -82,12 +82,15 @@ def _bad(pattern: str) -> BadInput:
 class Ignore:
     """What is left out. The last pattern that matches a name, or a directory it is in, decides."""
 
-    def __init__(self, patterns: Iterable[str]) -> None:
+    def __init__(self) -> None:
         self._rules: list[tuple[bool, re.Pattern[str]]] = []
-        for pattern in patterns:
-            excepted = pattern.startswith("!")
-            expression = _expression(pattern[excepted:], deep=True)
-            self._rules.append((excepted, re.compile(expression + r"\Z", re.DOTALL)))
+
+    def add(self, pattern: str) -> None:
+        """One more rule; with `!` an exception to those before."""
+        excepted = pattern.startswith("!")
+        # Cleaned as Go does it, and counted from the top with or without a slash.
+        path = posixpath.normpath(pattern[excepted:].strip()).lstrip("/") or "/"
+        self._rules.append((excepted, re.compile(_expression(path, deep=True) + r"\Z", re.DOTALL)))
 
     @property
     def has_exceptions(self) -> bool:
@@ -105,18 +108,12 @@ class Ignore:
         return ignored
 
 
-def read_ignore(text: str) -> Ignore:
-    """The rules of a .dockerignore."""
-    return Ignore(_rules(text.removeprefix("\ufeff")))
-
-
-def _rules(text: str) -> Iterable[str]:
-    for line in text.splitlines():
+def read_ignore(text: str, file: str) -> Ignore:
+    """The rules of a .dockerignore; `file` is what errors call it."""
+    found = Ignore()
+    for number, line in enumerate(text.removeprefix("\ufeff").splitlines(), 1):
         pattern = line.strip()
-        if not pattern or line.startswith("#"):
-            continue
-        excepted = "!" if pattern.startswith("!") else ""
-        pattern = pattern[len(excepted) :].strip()
-        if pattern:
-            # Cleaned as Go does it, and counted from the top with or without a slash.
-            yield excepted + (posixpath.normpath(pattern).lstrip("/") or "/")
+        if pattern.strip("! ") and not line.startswith("#"):
+            with located(file, number):
+                found.add(pattern)
+    return found
