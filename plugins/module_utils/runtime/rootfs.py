@@ -34,6 +34,7 @@ from ..linux.mount import (
     enter_namespace_root,
     fd_path,
     make_read_only,
+    mount_overlay,
     mounts,
     parse_options,
     propagate,
@@ -118,7 +119,10 @@ def _idmap(path: str, users_fd: int) -> None:
 def _mount_image(root_path: str, entry: dict[str, Any]) -> None:
     options = parse_options(entry.get("options") or ())
     try:
-        libc.mount(entry.get("source"), root_path, entry["type"], options.flags, options.data)
+        if entry["type"] == "overlay":
+            mount_overlay(root_path, options.flags, options.data)
+        else:
+            libc.mount(entry.get("source"), root_path, entry["type"], options.flags, options.data)
     except OSError as exc:
         reason = _ROOT_ERRORS.get(exc.errno or 0)
         if reason is None:
