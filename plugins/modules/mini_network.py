@@ -143,8 +143,25 @@ options:
       - Another one than before takes over all rules, of containers as well, in one step.
     type: str
     choices: [nftables, iptables]
+  connected:
+    description:
+      - Containers that are in the network, by name or id, running or not; they join and leave while they run. Who else
+        is in it leaves, unless O(appends=true). An empty list leaves nobody. Nothing is changed, when left out.
+      - Who joins so has any free address. A container's own task has the last word, when it lists its networks.
+    type: list
+    elements: str
+    aliases: [containers]
+  appends:
+    description: Whether those that are not in O(connected) stay.
+    type: bool
+    default: false
+    aliases: [incremental]
   force:
-    description: Whether to disconnect containers that are in the way of removal, or of another subnet.
+    description:
+      - Whether to remove the network while containers are in it, or to change it so that some lose their addresses.
+        Those are connected again, each with an address that the network has now, and with its own where that is one.
+      - Without it, such a change is refused, with the names of who would be hit. What takes nobody's address is done
+        in any case, and who needs another route or cable gets it at once.
     type: bool
     default: false
 extends_documentation_fragment:
@@ -182,6 +199,11 @@ EXAMPLES = r"""
     labels:
       site: demo
 
+- name: These two can reach each other here, and nobody else
+  mini.containers.mini_network:
+    name: backend
+    connected: [web, db]
+
 - name: One network over all hosts of a group
   mini.containers.mini_network:
     name: mesh
@@ -218,6 +240,11 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.mini.containers.plugins.module_utils.core.paths import Paths
 from ansible_collections.mini.containers.plugins.module_utils.engine.networks.converge import ensure, remove
+from ansible_collections.mini.containers.plugins.module_utils.glue.members import (
+    MEMBER_OPTIONS,
+    bring_members,
+    check_members,
+)
 from ansible_collections.mini.containers.plugins.module_utils.glue.network import NETWORK_OPTIONS, given, network_spec
 from ansible_collections.mini.containers.plugins.module_utils.glue.overlay import names_of
 from ansible_collections.mini.containers.plugins.module_utils.glue.task import (
@@ -228,6 +255,7 @@ from ansible_collections.mini.containers.plugins.module_utils.glue.task import (
 
 ARGUMENT_SPEC: dict[str, Any] = {
     **NETWORK_OPTIONS,
+    **MEMBER_OPTIONS,
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
     "force": {"type": "bool", "default": False},
     **STATE_ROOT_OPTION,
@@ -242,7 +270,9 @@ def work(module: AnsibleModule, paths: Paths) -> dict[str, Any]:
         outcome = remove(paths, spec.name, **switches)
     else:
         more = {"names": names_of(module.params), "firewall": module.params["firewall_driver"] or ""}
+        check_members(paths, module.params, check=module.check_mode)
         outcome = ensure(paths, spec, given(module.params), **more, **switches)
+        outcome = bring_members(paths, spec.name, module.params, outcome, check=module.check_mode)
     return plan_result(module, outcome.plan, network=outcome.network)
 
 

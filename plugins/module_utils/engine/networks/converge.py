@@ -21,10 +21,11 @@ from .record import find
 
 
 class Outcome(NamedTuple):
-    """The plan, run or not, and the network as it is afterwards (in check mode: as it would be)."""
+    """The plan, run or not, the network as it is afterwards (in check mode: as it would be), and who was in it."""
 
     plan: Plan
     network: Optional[dict[str, Any]]
+    members: tuple[str, ...] = ()
 
 
 def ensure(
@@ -46,7 +47,8 @@ def ensure(
         if not check:
             apply(plan, actions(paths), observer)
     record = find(paths, wanted.name) if plan and not check else seen.record
-    return Outcome(plan, describe(paths, record or new_record(seen, resolve(wanted, given, seen))))
+    shown = describe(paths, record or new_record(seen, resolve(wanted, given, seen)))
+    return Outcome(plan, shown, tuple(seen.members))
 
 
 def remove(
