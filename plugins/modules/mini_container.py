@@ -374,11 +374,17 @@ options:
     type: str
   published_ports:
     description:
-      - Ports published on the host, as C(8080:80), C(127.0.0.1:8080:80), C(53:53/udp) or C(8000-8002:80-82).
+      - Ports published on the host, as C(8080:80), C(127.0.0.1:8080:80), C([::1]:8080:80), C(53:53/udp),
+        C(5060:5060/sctp) or C(8000-8002:80-82).
+      - Without an address a port is published on all of the host, and where the container's network has IPv6, on those
+        of IPv6, too. C(0.0.0.0:8080:80) is for those of IPv4 alone, C([::]:8080:80) for those of IPv6.
       - C(80) and C(127.0.0.1::80) take any free port of the host, C(8000-8010:80) a free one of these. It is kept.
+      - An entry that is a mapping says who may use the port. V(published) is written as above, V(allow_from) lists
+        networks, such as V(192.0.2.0/24). For all others nothing listens there; the host itself is let in through
+        its loopback addresses.
       - They are changed without a restart.
     type: list
-    elements: str
+    elements: raw
     aliases: [ports]
   default_host_ip:
     description: Address of the host for those of the O(published_ports) that name none. All, when left out.
@@ -633,6 +639,8 @@ EXAMPLES = r"""
       - name: lan
     published_ports:
       - 8080:80
+      - published: 9100:9100
+        allow_from: [192.0.2.0/24, "2001:db8::/32"]
     volumes:
       - pages:/www
     memory: 64M

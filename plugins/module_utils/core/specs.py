@@ -166,10 +166,21 @@ class PublishedPort:
         """Whether the port of the host is found when the container starts."""
         return not self.host_port or bool(self.host_last)
 
-    def show(self) -> str:
-        """`127.0.0.1:8080->80/tcp`, `8000-8010->80/tcp`, `any->80/tcp`."""
+    @property
+    def versions(self) -> tuple[int, ...]:
+        """The families of the host's addresses that are meant."""
+        return (4, 6) if not self.host_ip else (6,) if ":" in self.host_ip else (4,)
+
+    @property
+    def key(self) -> str:
+        """`127.0.0.1:8080->80/tcp`, `[::1]:8000-8010->80/tcp`, `any->80/tcp`."""
         host = str(self.host_port or "any") + (f"-{self.host_last}" if self.host_last else "")
-        return (f"{self.host_ip}:" if self.host_ip else "") + f"{host}->{self.container_port}/{self.protocol}"
+        ip = f"[{self.host_ip}]" if ":" in self.host_ip else self.host_ip
+        return (f"{ip}:" if ip else "") + f"{host}->{self.container_port}/{self.protocol}"
+
+    def show(self) -> str:
+        """As the key, and for whom it is: `8080->80/tcp from 192.0.2.0/24`."""
+        return self.key + (f" from {', '.join(self.allow_from)}" if self.allow_from else "")
 
 
 @dataclass(frozen=True)

@@ -98,7 +98,7 @@ CONTAINER_OPTIONS: dict[str, Any] = {
         },
     },
     "mac_address": {"type": "str"},
-    "published_ports": {"type": "list", "elements": "str", "aliases": ["ports"]},
+    "published_ports": {"type": "list", "elements": "raw", "aliases": ["ports"]},
     "default_host_ip": {"type": "str"},
     "exposed_ports": {"type": "list", "elements": "str", "aliases": ["exposed", "expose"]},
     "publish_all_ports": {"type": "bool"},

@@ -31,14 +31,13 @@ def forget_udp(ports: Collection[int]) -> None:
     """Delete the flows that began with a packet to one of these ports."""
     if not ports:
         return
-    head = _NFGENMSG.pack(socket.AF_INET, 0, 0)
     with Conntrack() as table:
-        for flow in table.dump("list connections", _GET, head):
+        for flow in table.dump("list connections", _GET, _NFGENMSG.pack(socket.AF_UNSPEC, 0, 0)):
             tuple_ = attributes(flow[_NFGENMSG.size :]).get(CTA_TUPLE_ORIG, b"")
             if _is_udp_to(tuple_, ports):
                 # ENOENT: it ended meanwhile
                 with contextlib.suppress(FileNotFoundError):
-                    body = head + attribute(CTA_TUPLE_ORIG | NESTED, tuple_)
+                    body = _NFGENMSG.pack(flow[0], 0, 0) + attribute(CTA_TUPLE_ORIG | NESTED, tuple_)
                     table.request("forget a connection", _DELETE, 0, body)
 
 

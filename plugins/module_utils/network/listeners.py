@@ -10,13 +10,16 @@ from __future__ import annotations
 import errno
 import os
 import socket
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import NamedTuple, Optional
 
 from ..core.errors import BadInput, Conflict
 from ..core.specs import PublishedPort
 
-_KINDS = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
+_KINDS = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM, "sctp": socket.SOCK_STREAM}
+_NUMBERS = {"tcp": socket.IPPROTO_TCP, "udp": socket.IPPROTO_UDP, "sctp": socket.IPPROTO_SCTP}
+_FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
+_ALL = {4: "0.0.0.0", 6: "::"}
 _LISTEN = "0A"
 
 
@@ -27,10 +30,11 @@ class Entry(NamedTuple):
     inode: str
 
 
-def check_free(ports: Iterable[PublishedPort]) -> None:
-    """`Conflict` names the port and the process that has it."""
-    for port in ports:
-        problem = _bind(port)
+def check_free(ports: Iterable[PublishedPort], versions: Collection[int] = (4,)) -> None:
+    """`Conflict` names the port and the process that has it. Looked at are the addresses of these families."""
+    pairs = [(each, version) for each in ports for version in each.versions if version in versions]
+    for port, version in pairs:
+        problem = _bind(port, version)
         if problem == errno.EADDRINUSE and not _only_connections(port):
             raise Conflict(
                 f"cannot publish {port.show()}: port {port.host_port}/{port.protocol} of this host is in use"
@@ -44,11 +48,21 @@ def check_free(ports: Iterable[PublishedPort]) -> None:
             )
 
 
-def _bind(port: PublishedPort) -> int:
-    """The errno of a try to bind, 0 when it worked."""
-    with socket.socket(socket.AF_INET, _KINDS[port.protocol] | socket.SOCK_CLOEXEC) as probe:
+def _bind(port: PublishedPort, version: int) -> int:
+    """The errno of a try to bind, 0 when it worked, or when the kernel does not have the protocol: nobody listens then.
+
+    A socket for IPv4 meets those for IPv6 that take IPv4 as well; one for IPv6 is tried for that alone.
+    """
+    try:
+        kind = _KINDS[port.protocol] | socket.SOCK_CLOEXEC
+        probe = socket.socket(_FAMILIES[version], kind, _NUMBERS[port.protocol])
+    except OSError:
+        return 0
+    with probe:
         try:
-            probe.bind((port.host_ip or "0.0.0.0", port.host_port))
+            if version == 6:
+                probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            probe.bind((port.host_ip or _ALL[version], port.host_port))
         except OSError as exc:
             return exc.errno or 0
     return 0

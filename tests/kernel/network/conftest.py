@@ -114,9 +114,10 @@ class Lab:
             plug = attach.Plug(tuple(filter(None, found)), index, index)
             attach.connect(self.paths, attach.load(self.paths, name), box.id, box.netns, plug)
 
-    def publish(self, box: Container, *texts: str) -> list[tuple[PublishedPort, str]]:
+    def publish(self, box: Container, *texts: object) -> list[tuple[PublishedPort, str]]:
         """Publish ports of a container's first network."""
-        wanted = [(port, box.ip) for port in ports.parse(texts)]
+        ips = {4: box.ip, 6: box.ipv6}
+        wanted = [(port, ips[version]) for port in ports.parse(texts) for version in port.versions if ips[version]]
         attach.publish(self.paths, {box.id: wanted})
         return wanted
 
@@ -177,11 +178,11 @@ class Lab:
     def arrives(self, source: str | None, ip: str, port: int, target: str | None, target_port: int) -> bool:
         """Whether a UDP packet that is sent from one namespace to an address reaches a port in another."""
         with netns.entered(target):
-            catcher = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            catcher = socket.socket(_family(ip), socket.SOCK_DGRAM)
         with netns.entered(source):
-            sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            sender = socket.socket(_family(ip), socket.SOCK_DGRAM)
         with catcher, sender:
-            catcher.bind(("0.0.0.0", target_port))
+            catcher.bind(("", target_port))
             catcher.settimeout(0.3)
             sender.sendto(b"?", (ip, port))
             with contextlib.suppress(TimeoutError, socket.timeout):
@@ -206,10 +207,11 @@ class Lab:
             remove(self.paths, record.name, force=True)
 
     def rules(self) -> list[str]:
-        """All that is ours in the packet filter."""
+        """All that is ours in the packet filter. Elements of a set come in any order, the first and last in brackets."""
         saved = [line for line in sh("iptables-save; ip6tables-save").splitlines() if line.startswith("-A")]
         listed = sh("nft -s list table inet mini 2>/dev/null || true").splitlines()
-        return [line for line in saved if "mini:" in line] + listed
+        plain = [line.strip().removeprefix("elements = { ").rstrip(" ,}") for line in listed]
+        return [line for line in saved if "mini:" in line] + list(filter(None, plain))
 
     def snapshot(self) -> dict[str, str]:
         """What could be left behind."""

@@ -84,7 +84,7 @@ def test_every_option_is_compared_or_is_the_tasks_own() -> None:
         ({"log_driver": "json-file"}, {"log_driver": "k8s-file"}),
         ({"log_driver": "local"}, {}),
         ({"security_opts": ["seccomp:unconfined"]}, {"security_opts": ["seccomp=unconfined"]}),
-        ({"published_ports": ["80:80"], "default_host_ip": "0.0.0.0"}, {"published_ports": ["80:80/tcp"]}),
+        ({"published_ports": ["80:80"], "default_host_ip": "127.0.0.1"}, {"published_ports": ["127.0.0.1:80:80/tcp"]}),
         (
             {"networks": [{"name": "a", "mac_address": "02-AA-00-00-00-01"}]},
             {"networks": [{"name": "a"}], "mac_address": "02:aa:00:00:00:01"},
@@ -164,7 +164,7 @@ NONSENSE: tuple[tuple[dict[str, Any], str], ...] = (
     ({"networks": [{"name": "a", "mac_address": "02:00"}]}, "is not the address of an interface"),
     ({"mac_address": "02:00:00:00:00:01"}, "there is none"),
     ({"published_ports": ["x"]}, "is not a published port"),
-    ({"published_ports": ["80:80"], "default_host_ip": "localhost"}, "where an IPv4 address"),
+    ({"published_ports": ["80:80"], "default_host_ip": "localhost"}, "where an address"),
     ({"exposed_ports": ["x"]}, "is not a port"),
     ({"exposed_ports": ["0"]}, "between 1 and 65535"),
     ({"exposed_ports": ["80/icmp"]}, "is not a port"),

@@ -192,8 +192,9 @@ def _mount(paths: Paths, mount: Any) -> dict[str, Any]:
 
 def _bindings(record: ContainerRecord) -> dict[str, list[dict[str, str]]]:
     found: dict[str, list[dict[str, str]]] = {}
-    for port, _address in published(record):
-        binding = {"HostIp": port.host_ip or "0.0.0.0", "HostPort": str(port.host_port)}
+    for port, address in published(record):
+        every = "::" if ":" in address else "0.0.0.0"
+        binding = {"HostIp": port.host_ip or every, "HostPort": str(port.host_port)}
         found.setdefault(f"{port.container_port}/{port.protocol}", []).append(binding)
     return found
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -21,40 +21,53 @@ from ...core.specs import PublishedPort
 from ...linux.files import locked, make_private_dir, read_text, write_atomic
 from ...linux.process import identify
 from ...network.listeners import check_free
-from ...network.ports import overlapping
+from ...network.ports import meet, overlapping
 from ...runtime import state
+from ..networks import attach
 from ..records import names_in
+from .living import live_process, restarting
 
 _ANY = "any"
 # IANA's dynamic ports, RFC 6335: nothing is assigned there.
 ANY_PORT = range(49152, 65536)
 
 
-def claim(paths: Paths, container_id: str, ports: Iterable[PublishedPort], before: Mapping[str, int]) -> dict[str, int]:
+def claim(
+    paths: Paths,
+    container_id: str,
+    ports: Iterable[PublishedPort],
+    before: Mapping[str, int],
+    versions: Collection[int] = (4,),
+) -> dict[str, int]:
     """Claim every port for the container; `Conflict` names who has one, a container or a process of the host.
 
     Returned are the host's ports of those that are to be chosen, by what they are called; `before` are those that the
-    container had last.
+    container had last. `versions` are the families that its networks have.
     """
     with locked(paths.lock("ports", "all"), "the table of published ports"):
         wanted = list(ports)
         fixed = [port for port in wanted if not port.chosen]
         for port in fixed:
             _refuse_taken(paths, container_id, port)
-        check_free(fixed)
+        check_free(fixed, versions)
         for port in fixed:
             _write(paths, container_id, port)
         chosen = {}
         given = list(fixed)
         for port in wanted:
             if port.chosen:
-                given.append(_choose(paths, container_id, port, before.get(port.show(), 0), given))
-                chosen[port.show()] = given[-1].host_port
+                given.append(_choose(paths, container_id, port, before.get(port.key, 0), given, versions))
+                chosen[port.key] = given[-1].host_port
         return chosen
 
 
 def _choose(
-    paths: Paths, container_id: str, port: PublishedPort, known: int, given: Iterable[PublishedPort]
+    paths: Paths,
+    container_id: str,
+    port: PublishedPort,
+    known: int,
+    given: Iterable[PublishedPort],
+    versions: Collection[int],
 ) -> PublishedPort:
     """A port of the host that nobody has: the one it was before, else the first of those allowed."""
     allowed = range(port.host_port, port.host_last + 1) if port.host_last else ANY_PORT
@@ -64,7 +77,7 @@ def _choose(
             continue
         with contextlib.suppress(Conflict):
             _refuse_taken(paths, container_id, candidate)
-            check_free([candidate])
+            check_free([candidate], versions)
             _write(paths, container_id, candidate)
             return candidate
     raise Conflict(
@@ -108,9 +121,12 @@ def _write(paths: Paths, container_id: str, port: PublishedPort) -> None:
 
 
 def _refuse_taken(paths: Paths, container_id: str, port: PublishedPort) -> None:
-    """A port on every address clashes with the same port on any one address."""
+    """A port on every address clashes with the same port on any one address.
+
+    Whoever had it and runs no more loses all that he published: his rules would come before those of the new owner.
+    """
     for name in names_in(_directory(paths, port)):
-        if _ANY not in (name, port.host_ip or _ANY) and name != port.host_ip:
+        if not meet(port.host_ip, "" if name == _ANY else name):
             continue
         path = os.path.join(_directory(paths, port), name)
         found = _read(path)
@@ -121,12 +137,13 @@ def _refuse_taken(paths: Paths, container_id: str, port: PublishedPort) -> None:
                 hint="publish another port, or stop that container",
             )
         if owner != container_id:
+            attach.evict(paths, owner)
             os.unlink(path)
 
 
 def _counts(paths: Paths, owner: str, found: dict[str, Any]) -> bool:
-    init = state.process(state.read(paths.run_state(owner)))
-    if init is not None and init.alive():
+    run = state.read(paths.run_state(owner))
+    if live_process(run) or restarting(run):
         return True
     claimer = state.process(found, "by")
     return claimer is not None and os.path.exists(paths.container_record(owner)) and claimer.alive()

@@ -7,9 +7,10 @@ the next start is another one chosen.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 
+from ...core.errors import BadInput
 from ...core.specs import ContainerSpec, ImageConfig, PublishedPort
 from ...network.ports import parse_exposed
 from .record import ContainerRecord
@@ -21,7 +22,7 @@ def wanted(spec: ContainerSpec, image: ImageConfig) -> tuple[PublishedPort, ...]
         return spec.ports
     listed = {(port.container_port, port.protocol) for port in spec.ports}
     exposed = [_exposed(text) for text in parse_exposed({*spec.exposed_ports, *image.exposed_ports})]
-    more = [PublishedPort(0, *port) for port in exposed if port not in listed and port[1] in ("tcp", "udp")]
+    more = [PublishedPort(0, *port) for port in exposed if port not in listed]
     return tuple(sorted((*spec.ports, *more)))
 
 
@@ -36,15 +37,27 @@ def assigned(ports: tuple[PublishedPort, ...], chosen: Mapping[str, int]) -> tup
     for port in ports:
         if not port.chosen:
             found.append(port)
-        elif chosen.get(port.show()):
-            found.append(replace(port, host_port=chosen[port.show()], host_last=0))
+        elif chosen.get(port.key):
+            found.append(replace(port, host_port=chosen[port.key], host_last=0))
     return tuple(found)
 
 
+def check_families(ports: Iterable[PublishedPort], versions: Collection[int]) -> None:
+    """An address of the host leads to one of the container of the same family: nothing translates between them."""
+    for port in ports:
+        if not set(port.versions) & set(versions):
+            raise BadInput(
+                f"cannot publish {port.show()}: no network of the container has IPv{port.versions[0]}",
+                hint="give the network that family, or publish on an address of the other",
+            )
+
+
 def published(record: ContainerRecord) -> list[tuple[PublishedPort, str]]:
-    """Each published port with the address it leads to: that in the first network."""
-    first = next((place.ipv4 for _network, place in record.endpoints() if place.ipv4), "")
-    return [(port, first) for port in of(record) if first]
+    """Each published port with the addresses it leads to: of each family that in the first network that has it."""
+    places = [place for _network, place in record.endpoints()]
+    first = {4: next((place.ipv4 for place in places if place.ipv4), ""),
+             6: next((place.ipv6 for place in places if place.ipv6), "")}  # fmt: skip
+    return [(port, first[version]) for port in of(record) for version in port.versions if first[version]]
 
 
 def of(record: ContainerRecord) -> tuple[PublishedPort, ...]:

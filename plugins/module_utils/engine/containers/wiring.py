@@ -123,8 +123,13 @@ class Wiring:
     def claim(self, step: Step) -> None:
         """Before anything is started. Those that are to be chosen are, and remembered."""
         record = self.record()
-        wanted = publishing.wanted(self._wanted(step), record.image_config)
-        chosen = {**record.host_ports, **ports.claim(self.paths, record.id, wanted, record.host_ports)}
+        spec = self._wanted(step)
+        wanted = publishing.wanted(spec, record.image_config)
+        networks = [attach.load(self.paths, entry.name).spec for entry in spec.networks]
+        versions = {entry.version for network in networks for entry in network.ipam_config}
+        publishing.check_families(wanted, versions)
+        claimed = ports.claim(self.paths, record.id, wanted, record.host_ports, versions)
+        chosen = {**record.host_ports, **claimed}
         if chosen != record.host_ports:
             self.save(replace(record, host_ports=chosen))
 
@@ -145,7 +150,7 @@ class Wiring:
         """The rules are there: what they are not for any more is given up."""
         record = replace(self.record(), spec=self._wanted(step))
         ports.release(self.paths, record.id, publishing.assigned(step.detail.get("dropped", ()), record.host_ports))
-        listed = {port.show() for port in publishing.wanted(record.spec, record.image_config)}
+        listed = {port.key for port in publishing.wanted(record.spec, record.image_config)}
         kept = {name: port for name, port in record.host_ports.items() if name in listed}
         if kept != record.host_ports:
             self.save(replace(self.record(), host_ports=kept))

@@ -20,7 +20,7 @@ from .leases import Leased, holders, lease, members, release
 from .observe import observe_kernel
 from .packetfilter import Sight
 from .plan import plan_repair
-from .published import publish, published, unpublish
+from .published import evict, publish, published, unpublish
 from .record import NetworkRecord, load
 
 __all__ = [
@@ -32,6 +32,7 @@ __all__ = [
     "create_netns",
     "delete_netns",
     "disconnect",
+    "evict",
     "holders",
     "lease",
     "load",

@@ -33,6 +33,13 @@ def unpublish(paths: Paths, container_ids: Iterable[str]) -> None:
     publish(paths, dict.fromkeys(container_ids, ()))
 
 
+def evict(paths: Paths, container_id: str) -> None:
+    """Take away whatever a container that is gone has left."""
+    if container_id:
+        apply_rules(paths, {container_id: ()})
+        write_down(paths, container_id, ())
+
+
 def published(container_id: str, ports: Ports, sight: Sight) -> list[str]:
     """What is wrong with the container's published ports, a phrase each; empty when all is right."""
     wanted = translations(ports)

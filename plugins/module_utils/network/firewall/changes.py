@@ -2,7 +2,8 @@
 """The rules that are there beside those that are wanted. Pure: no command runs here.
 
 Rules are compared by owner and place, because within a chain the order of an owner's rules matters and the order
-between owners does not. A group that is not exactly as wanted is taken out and put in again, in one transaction.
+between owners does not. A group that is not exactly as wanted is taken out and put in again, in one transaction. The
+elements of a set have no order: of these only those that differ come and go.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Callable, NamedTuple
 
-from .rules import HOST, Place, Policy, Rule
+from .rules import ELEMENT, HOST, Place, Policy, Rule
 
 
 class Dialect(NamedTuple):
@@ -40,6 +41,16 @@ class Change(NamedTuple):
     place: Place
     gone: list[Found]
     come: list[Rule]
+
+
+def _apart(pair: Change) -> Change:
+    """What is not on both sides."""
+    come, gone = {rule.tag for rule in pair.come}, {found.tag for found in pair.gone}
+    return Change(
+        pair.place,
+        [found for found in pair.gone if found.tag not in come],
+        [rule for rule in pair.come if rule.tag not in gone],
+    )
 
 
 @dataclass
@@ -86,11 +97,9 @@ class Present:
             mine = [each for each in group if each.owner == owner]
             if mine:
                 found[place] = mine
-        return [
-            Change(place, found.get(place, []), groups.get(place, []))
-            for place in {**groups, **found}
-            if [each.tag for each in found.get(place, [])] != [rule.tag for rule in groups.get(place, [])]
-        ]
+        pairs = [Change(place, found.get(place, []), groups.get(place, [])) for place in {**groups, **found}]
+        differing = [_apart(pair) if pair.place[1] == ELEMENT else pair for pair in pairs]
+        return [pair for pair in differing if [each.tag for each in pair.gone] != [rule.tag for rule in pair.come]]
 
 
 def planned(present: Present, wanted: Mapping[str, Policy]) -> tuple[bool, list[Change]]:

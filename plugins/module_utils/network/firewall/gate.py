@@ -13,7 +13,7 @@ from .iptables import Iptables, Vocabulary
 from .nfnetlink import NFPROTO_IPV4, NFPROTO_IPV6, Table
 from .rules import HOST, Lan, Policy, Rule, family_of
 
-CHAIN = "MINI-FORWARD"
+CHAIN, MARK = "MINI-GATE", "mini-gate"
 _FAMILIES = {4: (NFPROTO_IPV4, "/proc/thread-self/net/ip_tables_names"),
              6: (NFPROTO_IPV6, "/proc/thread-self/net/ip6_tables_names")}  # fmt: skip
 
@@ -31,7 +31,7 @@ def gates() -> list[Iptables]:
 
 
 def _of_host(family: int) -> tuple[Rule, ...]:
-    return (Rule("filter", "FORWARD", ("-j", CHAIN), HOST, True, family),)
+    return (Rule("filter", "FORWARD", ("-j", CHAIN), HOST, True, family, MARK),)
 
 
 def _rules_of(owner: str, policy: Policy, family: int) -> tuple[Rule, ...]:
@@ -39,7 +39,7 @@ def _rules_of(owner: str, policy: Policy, family: int) -> tuple[Rule, ...]:
         return ()
     devices = filter(None, (policy.bridge, policy.overlay))
     ways = [(direction, device) for device in devices for direction in ("-i", "-o")]
-    return tuple(Rule("filter", CHAIN, (*way, "-j", "ACCEPT"), owner, False, family) for way in ways)
+    return tuple(Rule("filter", CHAIN, (*way, "-j", "ACCEPT"), owner, False, family, MARK) for way in ways)
 
 
-GATE = Vocabulary((("filter", CHAIN),), _of_host, _rules_of)
+GATE = Vocabulary((("filter", CHAIN),), _of_host, _rules_of, MARK)

@@ -27,11 +27,12 @@ _COMMENT = re.compile(r'--comment "?([^\s"]+)"?(?:\s|$)')
 
 
 class Vocabulary(NamedTuple):
-    """What is said in iptables: our chains, and by family what all need and what one owner needs."""
+    """What is said in iptables: our chains, by family what all need and what one owner needs, and how it is marked."""
 
     chains: tuple[tuple[str, str], ...]
     of_host: Callable[[int], tuple[Rule, ...]]
     rules_of: Callable[[str, Policy, int], tuple[Rule, ...]]
+    mark: str = TAG
 
 
 WORDS = Vocabulary(xtables.CHAINS, xtables.of_host, xtables.rules_of)
@@ -70,7 +71,7 @@ class Iptables:
             done = run([self._program(family, "save")])
             if done.code:
                 raise _failure("read the packet filter's rules", done)
-            parse(done.output, family, present)
+            parse(done.output, family, present, self.vocabulary.mark)
         return present
 
     def look_up(self, ports: Iterable[tuple[str, Policy]]) -> Present:
@@ -104,7 +105,7 @@ class Iptables:
         return find("-".join(filter(None, (name, self.backend, verb))), PACKAGE)
 
 
-def parse(listing: str, family: int, present: Present) -> None:
+def parse(listing: str, family: int, present: Present, mark: str = TAG) -> None:
     """Read the output of `iptables-save`."""
     table = ""
     for text in listing.splitlines():
@@ -115,7 +116,7 @@ def parse(listing: str, family: int, present: Present) -> None:
         elif text.startswith("-A ") and TAG in text:
             _verb, chain, line = text.split(" ", 2)
             match = _COMMENT.search(line)
-            owner = owner_of(match[1]) if match else ""
+            owner = owner_of(match[1], mark) if match else ""
             if match and owner:
                 present.add((family, table, chain), Found(match[1], owner, line))
 

@@ -18,7 +18,7 @@ from .changes import Change, Dialect, Found, Present, planned
 from .elements import meet, pack, unpack
 from .iptables import Iptables
 from .nfnetlink import Element, Table
-from .rules import ATTEMPTS, HOST, Policy, Rule, owner_of
+from .rules import ATTEMPTS, ELEMENT, HOST, Policy, Rule, owner_of
 from .ruleset import CHAINS, KEYS, OF_HOST, OF_NETWORKS, OF_PORTS, TABLE, VALUES, chains_of, rules_of
 
 PACKAGE = "nftables"
@@ -106,13 +106,13 @@ def _note(present: Present, name: str, element: Element) -> None:
     """What has no mark of ours is in the way, and goes."""
     owner = owner_of(element.comment)
     found = Found(element.comment if owner else "", owner or HOST, unpack(element.key, KEYS[name]))
-    present.add((0, "element", name), found)
+    present.add((0, ELEMENT, name), found)
 
 
 def _refuse_taken(present: Present, wanted: Mapping[str, Policy]) -> None:
     """Who publishes a port has claimed it before, in this state root; so who has it here is of another one."""
     others = present.owners() - set(wanted)
-    theirs = {name: [each for each in present.rules.get((0, "element", name), ()) if each.owner in others]
+    theirs = {name: [each for each in present.rules.get((0, ELEMENT, name), ()) if each.owner in others]
               for name in OF_PORTS}  # fmt: skip
     for name, key in _keys(wanted.items()):
         for found in theirs[name]:
@@ -131,7 +131,7 @@ def script(changes: list[Change], in_use: bool) -> Iterator[str]:
     if any(rule.owner == HOST for change in changes for rule in change.come):
         yield from _frame()
     chains = [change for change in changes if change.place[1] == "chain"]
-    elements = [change for change in changes if change.place[1] == "element"]
+    elements = [change for change in changes if change.place[1] == ELEMENT]
     yield from (f"add chain inet {TABLE} {change.place[2]}" for change in chains if change.place[2] not in CHAINS)
     for change in elements:
         keys = ", ".join(found.line for found in change.gone)

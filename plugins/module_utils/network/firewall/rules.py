@@ -27,8 +27,9 @@ LOOPBACK = {4: "127.0.0.0/8", 6: "::1/128"}
 ANYWHERE = {4: "0.0.0.0/0", 6: "::/0"}
 TAG = "mini"
 HOST = "host"
+ELEMENT = "element"  # the table of a rule that is an element of a set
 ATTEMPTS = 3  # to change what another program may be changing as well
-_TAG = re.compile(rf"{TAG}:([^\s:]+):[0-9a-f]{{12}}\Z")
+_TAG = re.compile(r"([^\s:]+):([^\s:]+):[0-9a-f]{12}\Z")
 Place = tuple[int, str, str]
 
 
@@ -45,6 +46,7 @@ class Rule:
     owner: str
     first: bool = False
     family: int = 4
+    mark: str = TAG
 
     @property
     def place(self) -> Place:
@@ -55,7 +57,7 @@ class Rule:
     def tag(self) -> str:
         """The comment that marks the rule as ours: found again by it, and a changed rule has another."""
         text = "\0".join((self.table, self.chain, *self.args))
-        return f"{TAG}:{self.owner}:{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+        return f"{self.mark}:{self.owner}:{hashlib.sha256(text.encode()).hexdigest()[:12]}"
 
 
 @dataclass(frozen=True)
@@ -106,10 +108,10 @@ Policy = Union[None, Lan, tuple[Translation, ...]]
 """What somebody is to have: a network, a container, or nothing any more."""
 
 
-def owner_of(comment: str) -> str:
-    """Whose rule it is, by its comment; empty when it is not one of ours."""
+def owner_of(comment: str, mark: str = TAG) -> str:
+    """Whose rule it is, by its comment; empty when it does not have our mark."""
     match = _TAG.match(comment)
-    return match[1] if match else ""
+    return match[2] if match and match[1] == mark else ""
 
 
 def family_of(address: str) -> int:
@@ -121,7 +123,7 @@ def translations(ports: Iterable[tuple[PublishedPort, str]]) -> tuple[Translatio
     """Published ports, each with the container's address, sorted; neighbours that lead to neighbours are made one."""
     found: list[Translation] = []
     single = (
-        Translation(port.protocol, port.host_ip, ip, port.host_port, port.container_port, 1, _sources(port, ip))
+        Translation(port.protocol, _to_host(port), ip, port.host_port, port.container_port, 1, _sources(port, ip))
         for port, ip in set(ports)
     )
     for each in sorted(single):
@@ -131,6 +133,11 @@ def translations(ports: Iterable[tuple[PublishedPort, str]]) -> tuple[Translatio
         else:
             found.append(each)
     return tuple(found)
+
+
+def _to_host(port: PublishedPort) -> str:
+    """The families are told apart by the container's addresses."""
+    return "" if port.host_ip in ("0.0.0.0", "::") else port.host_ip
 
 
 def _sources(port: PublishedPort, ip: str) -> tuple[str, ...]:

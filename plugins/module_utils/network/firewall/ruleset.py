@@ -22,7 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from .rules import ANYWHERE, HOST, LOOPBACK, Lan, Policy, Rule, Translation, family_of
+from .rules import ANYWHERE, ELEMENT, HOST, LOOPBACK, Lan, Policy, Rule, Translation, family_of
 
 TABLE = "mini"
 CHAINS = {
@@ -87,7 +87,7 @@ def rules_of(owner: str, policy: Policy) -> tuple[Rule, ...]:
         elements = _verdicts(policy)
     else:
         rules, elements = [], (element for each in policy for element in _translation(each))
-    return (*rules, *(Rule("element", name, args, owner, family=0) for name, args in elements))
+    return (*rules, *(Rule(ELEMENT, name, args, owner, family=0) for name, args in elements))
 
 
 def _network(lan: Lan) -> Iterator[tuple[str, str]]:
@@ -98,13 +98,14 @@ def _network(lan: Lan) -> Iterator[tuple[str, str]]:
     for subnet in lan.subnets if lan.overlay else ():
         yield into, f'iifname "{lan.overlay}" {_ip(subnet)} saddr {subnet} accept'
         yield beyond, f"{mine} {_ip(subnet)} daddr {subnet} accept"
-        yield leave, f'oifname "{lan.overlay}" return'
     if not lan.internal:
         yield into, "ct state established,related accept"
         yield into, f"{translated} accept"
         if not lan.isolate:
             yield into, "iifname @open accept"
     yield into, "drop"
+    if lan.overlay and lan.masquerade and not lan.internal:
+        yield leave, f'oifname "{lan.overlay}" return'
     if lan.masquerade and not lan.internal:
         yield leave, f'oifname != "{lan.bridge}" masquerade'
     # By address: where bridges call the packet filter (br_netfilter) it is not told here where a packet came in.
