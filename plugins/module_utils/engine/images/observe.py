@@ -5,9 +5,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Callable, Optional
+from typing import TYPE_CHECKING, Any, Callable, Optional
 
-from ...core.errors import BadImage, BadInput, CorruptRecord, NotFound
+from ...core.errors import BadImage, BadInput, NotFound
 from ...core.paths import Paths
 from ...core.specs import ImageConfig
 from ...image import platform, workspace
@@ -16,7 +16,7 @@ from ...image.origin import ABSENT, CONTAINER, LAYOUT, REGISTRY, Source, reposit
 from ...image.store import ImageStore, StoredImage
 from ..builds import cache
 from ..containers.record import ContainerRecord
-from ..records import load, names_in
+from ..records import names_in, peek
 from . import commit, source
 from .spec import ALWAYS, MISSING, ImageSpec
 
@@ -82,22 +82,25 @@ def observe(
 
 
 def used(paths: Paths) -> Optional[dict[str, set[str]]]:
-    """Each container's name with the ids of the image and the layers it stands on.
+    """Each container's name with the ids of the images and the layers it stands on.
 
     Half-made containers count. None when a record cannot be read: nobody knows then what may go.
     """
     found: dict[str, set[str]] = {}
     for container_id in names_in(paths.containers):
+        record = peek(paths, container_id)
+        if record is None:
+            continue
         try:
-            record = load(ContainerRecord, paths.container_record(container_id))
-        except CorruptRecord:
+            found.setdefault(record["name"], set()).update(_ids(record), *map(_ids, record.get("mounts", ())))
+        except (KeyError, TypeError, AttributeError):
             return None
-        if record is not None:
-            ids = found.setdefault(record.name, set())
-            ids.update((record.image_id, *record.layers))
-            for mount in record.mounts:
-                ids.update(filter(None, (mount.image_id, *mount.layers)))
     return found
+
+
+def _ids(record: Mapping[str, Any]) -> set[str]:
+    """Of a container, or of a mount, which may be of an image."""
+    return {record.get("image_id", ""), *record.get("layers", ())} - {""}
 
 
 def needed(
