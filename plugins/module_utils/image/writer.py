@@ -61,6 +61,11 @@ class ImageWriter:
         os.replace(layer.blob, self.layout.blob(layer.descriptor.digest))
         self._place(layer.directory, self.store.paths.layer(chain_id))
 
+    def has_rest_of(self, parcel: Parcel) -> bool:
+        """Whether those layers of an image are still here that it did not have to bring."""
+        rest = (one for one in chain_ids(parcel.document.diff_ids) if one not in parcel.layers)
+        return all(os.path.isdir(self.store.paths.layer(chain_id)) for chain_id in rest)
+
     def place(self, parcel: Parcel) -> None:
         """Put an image's layers in place, as they travelled and unpacked."""
         self.layout.create()

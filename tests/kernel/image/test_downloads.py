@@ -16,7 +16,7 @@ import pytest
 import storefiles
 from ansible_collections.mini.containers.plugins.module_utils.core.errors import BadImage, MiniError, RegistryFailed
 from ansible_collections.mini.containers.plugins.module_utils.core.paths import Paths
-from ansible_collections.mini.containers.plugins.module_utils.engine.images import converge
+from ansible_collections.mini.containers.plugins.module_utils.engine.images import actions, converge
 from ansible_collections.mini.containers.plugins.module_utils.engine.prune import converge as pruning
 from ansible_collections.mini.containers.plugins.module_utils.glue.image import image_spec
 from ansible_collections.mini.containers.plugins.module_utils.glue.prune import wanted as prune_wanted
@@ -243,4 +243,24 @@ def test_what_nobody_goes_on_with_is_swept(host: Host, liar: Liar) -> None:
     assert os.listdir(host.paths.downloads) == ["2" * 64]
     assert [step.name for step in pruning.prune(host.paths, prune_wanted({"images": True})).plan] == ["sweep"]
     assert not pruning.prune(host.paths, prune_wanted({"images": True})).plan
+    host.whole()
+
+
+def test_a_layer_that_another_task_sweeps_meanwhile(host: Host, liar: Liar, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was there when this task looked, and is not when it comes to be counted on."""
+    image(liar, SHARED)
+    image(liar, SHARED, OTHER, tag="2")
+    host.pull("1")
+    collected, times = actions.collect, iter(range(1))
+
+    def meanwhile(*arguments: Any) -> Any:
+        parcel = collected(*arguments)
+        for _once in times:
+            converge.remove(host.paths, f"{liar.where}/web:1")
+        return parcel
+
+    monkeypatch.setattr(actions, "collect", meanwhile)
+    assert host.pull("2") == ["pull"]
+    (found,) = host.store.images()
+    assert host.store.missing_layers(found) == []
     host.whole()

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Optional, Union
 
-from ...core.errors import BadImage, NotFound, StepFailed
+from ...core.errors import BadImage, Busy, NotFound, StepFailed
 from ...core.paths import Paths
 from ...core.plan import Action, Step
 from ...core.units import timestamp
@@ -41,6 +41,7 @@ from .spec import ExportSpec, ImageSpec, overlay
 if TYPE_CHECKING:
     from ...image.registry.client import Registry
 
+_ATTEMPTS = 3
 _ARCHIVES = ("oci-layout", "manifest.json")
 
 
@@ -226,18 +227,26 @@ class ImageActions:
         self.writer.name(Descriptor(MANIFEST, image.manifest_digest, length), name, origin)
 
     def _deliver(self, wanted: ImageSpec, supplier: Supplier, root: Root, origin: Source, work: Workspace) -> None:
-        """File an image that is whole elsewhere: as it came, or with the configuration that the task asks for."""
-        parcel = collect(supplier, root, wanted.platform or host(), self.store, work)
-        _refuse_platform(wanted, parcel)
+        """File an image that is whole elsewhere: as it came, or with the configuration that the task asks for.
+
+        Again from the beginning when another task has swept a layer meanwhile that this one counted on.
+        """
+        for _attempt in range(_ATTEMPTS):
+            parcel = collect(supplier, root, wanted.platform or host(), self.store, work)
+            _refuse_platform(wanted, parcel)
+            with self.store.locked():
+                if self.writer.has_rest_of(parcel):
+                    self.writer.name(self._accept(wanted, parcel), str(wanted.reference), origin.encode())
+                    return
+        raise Busy(f"other tasks remove the layers of {wanted.reference} all the time", hint="run the task again")
+
+    def _accept(self, wanted: ImageSpec, parcel: Parcel) -> Descriptor:
         came = parcel.document
         config = overlay(came.config, wanted.config)
-        with self.store.locked():
-            if config == came.config:
-                descriptor = self.writer.accept(parcel)
-            else:
-                self.writer.place(parcel)
-                descriptor = self.writer.add(came._replace(config=config), parcel.manifest.as_oci().layers)
-            self.writer.name(descriptor, str(wanted.reference), origin.encode())
+        if config == came.config:
+            return self.writer.accept(parcel)
+        self.writer.place(parcel)
+        return self.writer.add(came._replace(config=config), parcel.manifest.as_oci().layers)
 
     def _add(
         self, wanted: ImageSpec, seen: Observation, layer: NewLayer, origin: Source, base: Optional[StoredImage]
