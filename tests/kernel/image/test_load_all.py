@@ -141,3 +141,20 @@ def test_nothing_there(host: Host) -> None:
         converge.load(host.paths, "/nowhere")
     told = converge.load(host.paths, "/nowhere", check=True)
     assert ([step.name for step in told.plan], told.warnings) == (["load-all"], ("there is no /nowhere",))
+
+
+def test_podman_takes_them_and_gives_them_back(host: Host, tmp_path: Path) -> None:
+    assert shutil.which("podman"), "install podman: what it writes has to be read"
+    names = ["localhost/db:1", "localhost/web:1"]
+    for name in names:
+        host.image(name, src=str(host.tar), command=name)
+    ids = [host.find(name).id for name in names]
+    archive_path = tmp_path / "ours.tar"
+    exports.export(host.paths, export_spec({"names": names, "path": str(archive_path)}))
+    places = [f"--root={tmp_path}/pod", f"--runroot={tmp_path}/podrun", "--storage-driver=vfs"]
+    for arguments in (["load", "-i", archive_path], ["save", "-m", "-o", tmp_path / "theirs.tar", *names]):
+        subprocess.run(["podman", *places, *arguments], check=True, capture_output=True)
+    (tmp_path / "again").mkdir()
+    other = Host(tmp_path / "again")
+    assert load(other, tmp_path / "theirs.tar") == ["load-all"]
+    assert [other.find(name).id for name in names] == ids
