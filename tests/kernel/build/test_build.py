@@ -204,9 +204,12 @@ EOF
     assert lines == ["hello world", "two", "1 world", "2", "hello world", "hello $WHO", "world"]
 
 
-def test_a_here_document_may_be_a_program(builder: Any) -> None:
-    builder.build("FROM box\nRUN <<EOF\n#!/bin/sh -e\ncp $0 /out\nEOF\n")
-    assert builder.top().joinpath("out").read_text() == "#!/bin/sh -e\ncp $0 /out\n"
+def test_a_here_document_may_be_a_program(builder: Any, request: pytest.FixtureRequest) -> None:
+    """Also for somebody else than root, whatever the umask of the task."""
+    before = os.umask(0o077)
+    request.addfinalizer(lambda: os.umask(before))
+    builder.build("FROM box\nUSER alice\nRUN <<EOF\n#!/bin/sh -e\ncp $0 /tmp/out\nEOF\n")
+    assert builder.top().joinpath("tmp/out").read_text() == "#!/bin/sh -e\ncp $0 /tmp/out\n"
 
 
 def test_secrets_are_in_no_layer_and_no_record(builder: Any) -> None:

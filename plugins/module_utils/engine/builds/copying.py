@@ -77,7 +77,7 @@ class Copier:
         if not stat.S_ISDIR(top.stat.st_mode):
             self._file(top, self._inside(target, os.path.basename(path)))
             return
-        if not self._is_directory(target):
+        if not self.is_directory(target):
             self.make(target, top.stat.st_mtime_ns)
             self._dress_directory(target, self._dress.of(top.stat), top)
         for item in items:
@@ -98,7 +98,7 @@ class Copier:
         done = "/"
         for part in path.strip("/").split("/"):
             above, done = done, os.path.join(done, part)
-            if part and not self._is_directory(done):
+            if part and not self.is_directory(done):
                 text = self._make_one(above, part, time_ns)
                 if text:
                     if links == MAX_LINKS:
@@ -125,13 +125,14 @@ class Copier:
             with opened(open_in_root(self._root, path, _DIRECTORY)) as fd:
                 os.utime(fd, ns=(time_ns, time_ns))
 
-    def _is_directory(self, path: str) -> bool:
+    def is_directory(self, path: str) -> bool:
+        """Whether a path leads to a directory."""
         with suppress(OSError), opened(open_in_root(self._root, path, os.O_PATH)) as fd:
             return stat.S_ISDIR(os.fstat(fd).st_mode)
         return False
 
     def _inside(self, target: str, name: str) -> str:
-        return os.path.join(target, name) if target.endswith("/") or self._is_directory(target) else target
+        return os.path.join(target, name) if target.endswith("/") or self.is_directory(target) else target
 
     def _touch(self, path: str) -> None:
         """Remember the time that a directory has before anything is made in it."""

@@ -12,7 +12,7 @@ from .cache import Made
 from .context import Context
 from .evaluate import Evaluation
 from .spec import BuildSpec
-from .works import Origin, StagePlan, Work
+from .works import Copy, Origin, Run, StagePlan, Work, Workdir
 
 EPOCH = "SOURCE_DATE_EPOCH"
 
@@ -62,15 +62,12 @@ class Keys:
         """The key of a step on what its stage has so far. With `again`, what it copies is read once more."""
         if again:
             self._digests.clear()
-        parts = {"run": self._run, "copy": self._copy, "add": self._copy, "workdir": self._workdir}[work.name](work)
-        return cache.key(cache.top(self.chains.diff_ids(stage)), work.name, *parts)
+        parts = self._run(work) if isinstance(work, Run) else self._copy(work) if isinstance(work, Copy) else _of(work)
+        return cache.key(cache.top(self.chains.diff_ids(stage)), work.name, *parts, self.wanted.args.get(EPOCH, ""))
 
-    def _workdir(self, work: Any) -> tuple[Any, ...]:
-        return work.path, work.owner
-
-    def _copy(self, work: Any) -> tuple[Any, ...]:
+    def _copy(self, work: Copy) -> tuple[Any, ...]:
         files = [(source, self._files(work.origin, source)) for source in work.sources]
-        return files, work.contents, work.target, work.owner, work.mode, self._epoch()
+        return files, work.contents, work.target, work.owner, work.mode
 
     def _files(self, origin: Origin, pattern: str) -> Any:
         """What is copied, by its content; out of a stage, the layers that it is in say as much."""
@@ -83,16 +80,17 @@ class Keys:
             self._digests[path] = self.context.tree.digest(path)
         return self._digests[path]
 
-    def _run(self, work: Any) -> tuple[Any, ...]:
+    def _run(self, work: Run) -> tuple[Any, ...]:
         config, mounts = work.config, []
         for mount in work.mounts:
             files = self._files(mount.origin, mount.source or "/") if mount.kind == "bind" else ""
             mounts.append((mount.kind, mount.target, mount.source, mount.options, files))
         network = work.network or self.wanted.network
-        return work.command, work.script, work.env, config.user, config.working_dir, mounts, network, self._epoch()
+        return work.command, work.script, work.env, config.user, config.working_dir, mounts, network
 
-    def _epoch(self) -> str:
-        return self.wanted.args.get(EPOCH, "")
+
+def _of(work: Workdir) -> tuple[Any, ...]:
+    return work.path, work.owner
 
 
 def latest(args: Mapping[str, str]) -> int:

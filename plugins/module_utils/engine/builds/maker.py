@@ -3,24 +3,22 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Optional
 
-from ...core.errors import BadInput, Conflict
+from ...core.errors import Conflict
 from ...core.paths import Paths
 from ...core.units import timestamp
 from ...image.containerfile.where import located
 from ...image.intake import NewLayer
 from ...image.manifest import chain_ids
-from ...image.replica import opened
 from ...image.store import ImageStore
 from ...image.workspace import Workspace
 from ...image.writer import ImageWriter
-from ...linux.files import open_in_root
-from . import archives, cache, run, users
+from . import cache, run, users
 from .cache import Made, Progress
+from .copy import copy
 from .copying import Copier, Dress
 from .keys import Keys, latest
 from .network import Network
@@ -78,14 +76,11 @@ class Maker:
         if isinstance(work, Run):
             return self._run(work, chain, space)
         with bench(self.paths, chain, space) as (root, upper):
-            if isinstance(work, Workdir):
-                if _is_directory(root, work.path):
-                    return None
-                copier = Copier(root, Dress(users.owner(root, work.owner)))
-                copier.make(work.path, self.context.time_ns)
-            else:
-                copier = self._copy(work, root, space)
-            copier.finish()
+            if isinstance(work, Copy):
+                with self._tree(work.origin, space) as tree:
+                    copy(work, tree, root, space, self.context.time_ns)
+            elif not self._directory(work, root):
+                return None
             return layer_of(self.paths, chain, upper, space, latest=self.latest)
 
     def _run(self, work: Run, chain: Sequence[str], space: Workspace) -> NewLayer:
@@ -94,39 +89,13 @@ class Maker:
             done = run.run(self.paths, spec, chain, room.config, contents, space.new("upper"))
         return layer_of(self.paths, chain, done.upper, space, skip=done.skip, latest=self.latest)
 
-    def _copy(self, work: Copy, root: int, space: Workspace) -> Copier:
-        """From the context owners are root's, and so are those of a stage when --chown says so."""
-        asked = users.owner(root, work.owner) if work.owner else None
-        copier = Copier(
-            root, Dress(asked or ((0, 0) if work.origin.is_context else None), work.mode, not work.origin.is_context)
-        )
-        unpacking = Copier(root, Dress(asked, work.mode, trusted=True))
-        with self._tree(work.origin, space) as tree:
-            for source in work.sources:
-                paths = tree.find(source)
-                if len(paths) > 1 and not work.target.endswith("/"):
-                    raise BadInput(f"{source} is more than one file, so {work.target} must be a directory")
-                for path in paths:
-                    if work.unpack and tree.is_file(path) and self._unpacked(tree, path, work, unpacking, space):
-                        continue
-                    copier.copy(tree, path, work.target)
-        for document in work.contents:
-            copier.write(document.content.encode(), document.name, work.target, self.context.time_ns)
-        unpacking.finish()
-        return copier
-
-    def _unpacked(self, tree: Tree, path: str, work: Copy, copier: Copier, space: Workspace) -> bool:
-        """Whether the file is an archive; what is in it is copied, as it is there."""
-        if not tree.is_file(path):
+    def _directory(self, work: Workdir, root: int) -> bool:
+        """Whether it had to be made."""
+        copier = Copier(root, Dress(users.owner(root, work.owner)))
+        if copier.is_directory(work.path):
             return False
-        directory = space.new("archive")
-        os.mkdir(directory, 0o755)
-        with tree.open(path) as fd:
-            if not archives.is_archive(fd):
-                return False
-            archives.unpack_into(fd, directory)
-        with opened(os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)) as root:
-            copier.copy(Tree(root, owned=True), "", work.target)
+        copier.make(work.path, self.context.time_ns)
+        copier.finish()
         return True
 
     @contextmanager
@@ -137,11 +106,3 @@ class Maker:
             return
         with view(self.paths, chain_ids(self.chains.of(origin)), space) as root:
             yield Tree(root, owned=True)
-
-
-def _is_directory(root: int, path: str) -> bool:
-    try:
-        os.close(open_in_root(root, path, os.O_PATH | os.O_DIRECTORY))
-    except OSError:
-        return False
-    return True

@@ -20,10 +20,12 @@ from ...image.workspace import Workspace
 from ...linux.files import locked
 from ..volumes import use
 from . import names
+from .copy import ROOT
 from .copying import Copier, Dress
 from .sources import Tree
 from .spec import HOST, NONE, BuildSpec
 from .works import Origin, Run, RunMount
+from .workshop import directory
 
 SCRIPT = "/dev/pipes"
 LABEL = "mini.containers.build"
@@ -53,7 +55,7 @@ class Room:
     def ready(self) -> Iterator[tuple[ContainerSpec, Mapping[str, bytes]]]:
         """The specification and the contents of its secrets."""
         with ExitStack() as stack:
-            mounts = [mount for one in self._work.mounts for mount in self._mount(one, stack)]
+            mounts = [self._mount(one, stack) for one in self._work.mounts if one.kind != "secret"]
             secrets, contents = self._secrets()
             command = self._work.command
             if self._work.script:
@@ -86,15 +88,10 @@ class Room:
             return (), HOST
         return (Attachment(asked or self._own_network()),), ""
 
-    def _mount(self, wanted: RunMount, stack: ExitStack) -> Iterator[Mount]:
-        if wanted.kind == "tmpfs":
-            size = wanted.options.get("size")
-            options = (f"size={parse_extent('size', size)}",) if size else ()
-            yield Mount(wanted.target, "", kind="tmpfs", options=("exec", "mode=1777", *options))
-        elif wanted.kind == "cache":
-            yield self._cache(wanted, stack)
-        elif wanted.kind == "bind":
-            yield self._bind(wanted)
+    def _mount(self, wanted: RunMount, stack: ExitStack) -> Mount:
+        if wanted.kind == "cache":
+            return self._cache(wanted, stack)
+        return self._bind(wanted) if wanted.kind == "bind" else _tmpfs(wanted)
 
     def _cache(self, wanted: RunMount, stack: ExitStack) -> Mount:
         """A cache is a volume: it is seen, and removed, as any other."""
@@ -112,26 +109,24 @@ class Room:
 
     def _bind(self, wanted: RunMount) -> Mount:
         """A copy of its own: what is ignored is not in it, and what is written to it is lost, as in Docker."""
-        directory = self._space.new("bind")
-        os.mkdir(directory, 0o755)
-        source = wanted.source or "/"
-        with self._tree(wanted.origin) as tree, opened(os.open(directory, os.O_PATH | os.O_DIRECTORY)) as root:
-            (path,) = tree.find(source)
-            owner = None if tree.owned else (0, 0)
-            copier = Copier(root, Dress(owner, trusted=tree.owned))
+        place = directory(self._space)
+        with self._tree(wanted.origin) as tree, opened(os.open(place, os.O_PATH | os.O_DIRECTORY)) as root:
+            path, *more = tree.find(wanted.source or "/")
+            if more:
+                raise BadInput(f"--mount: source={wanted.source} is more than one file")
+            copier = Copier(root, Dress(None if tree.owned else ROOT, trusted=tree.owned))
             copier.copy(tree, path, "/bound")
             copier.finish()
         writable = bool({"rw", "readwrite"} & set(wanted.options))
-        return Mount(wanted.target, os.path.join(directory, "bound"), read_only=not writable)
+        return Mount(wanted.target, os.path.join(place, "bound"), read_only=not writable)
 
     def _script(self) -> Mount:
-        directory = self._space.new("script")
-        os.mkdir(directory, 0o755)
-        path = os.path.join(directory, "script")
+        place = directory(self._space)
+        path = os.path.join(place, "script")
         with open(path, "w", encoding="utf-8") as handle:
             handle.write(self._work.script)
         os.chmod(path, 0o755)
-        return Mount(SCRIPT, directory, read_only=True)
+        return Mount(SCRIPT, place, read_only=True)
 
     def _secrets(self) -> tuple[list[Secret], dict[str, bytes]]:
         """Secrets that are not given are not there, unless the instruction says that they have to be."""
@@ -148,3 +143,9 @@ class Room:
                 secrets.append(Secret(name, mount.target, "", uid, gid, mode))
                 contents[name] = content
         return secrets, contents
+
+
+def _tmpfs(wanted: RunMount) -> Mount:
+    size = wanted.options.get("size")
+    limit = [f"size={parse_extent('size', size)}"] if size else []
+    return Mount(wanted.target, "", kind="tmpfs", options=("exec", "mode=1777", *limit))

@@ -22,22 +22,23 @@ from ..containers.root import mounted, root_of_layers
 @contextlib.contextmanager
 def view(paths: Paths, chain: Sequence[str], work: Workspace) -> Iterator[int]:
     """The root of the layers, by chain id and bottom first, to be read: an O_PATH descriptor."""
-    directory = _directory(work)
-    with root_of_layers(directory, [paths.layer(one) for one in chain] or [directory]) as root:
+    place = directory(work)
+    with root_of_layers(place, [paths.layer(one) for one in chain] or [place]) as root:
         yield root
 
 
 @contextlib.contextmanager
 def bench(paths: Paths, chain: Sequence[str], work: Workspace) -> Iterator[tuple[int, str]]:
     """The root, to be written to, and the directory in which the changes are."""
-    upper = _directory(work)
-    lower = [paths.layer(one) for one in chain] or [_directory(work)]
-    with mounted(_directory(work), [overlay_data(lower, upper, _directory(work))]) as root:
+    upper = directory(work)
+    lower = [paths.layer(one) for one in chain] or [directory(work)]
+    with mounted(directory(work), [overlay_data(lower, upper, directory(work))]) as root:
         yield root, upper
 
 
-def _directory(work: Workspace) -> str:
-    path = work.new("bench")
+def directory(work: Workspace) -> str:
+    """An empty directory that all may enter, whatever the umask."""
+    path = work.new("directory")
     os.mkdir(path, 0o755)
     os.chmod(path, 0o755)
     return path
