@@ -9,17 +9,17 @@ import fcntl
 import json
 import os
 import select
-import socket
 import subprocess
 import sys
 from collections.abc import Sequence
-from typing import IO, Any, NamedTuple, Optional, cast
+from typing import IO, Any, Callable, NamedTuple, Optional, cast
 
 from ..core.errors import MiniError, StepFailed
 from ..core.paths import Paths
 from ..linux.cgroups import monitors
 from ..linux.seal import seal
 from ..runtime.files import FILES, STAND_INS
+from ..runtime.state import stamp
 from . import door, program
 
 _PROGRAM = program.Program("runtime/main.py", FILES, STAND_INS)
@@ -66,9 +66,11 @@ def adopt(paths: Paths, container_ids: Sequence[str], hold: Sequence[int] = ()) 
 
 
 def _each(verb: str, paths: Paths, container_ids: Sequence[str], hold: Sequence[int]) -> list[Optional[MiniError]]:
+    """By a child of the monitor that is at the front, if there is one; else by a launcher, whose monitor will be."""
+    front = os.path.join(paths.run_root, _door())
     bundles = [paths.container(container_id) for container_id in container_ids]
     request = {"verb": verb, "bundles": bundles, "door": _door()}
-    answer, _output = _launch(paths, request, hold)
+    answer, _output = _ask(front, {**request, "front": ""}, hold) or _launch(paths, {**request, "front": front}, hold)
     return [None if result is None else _error(result) for result in answer["results"]]
 
 
@@ -79,7 +81,7 @@ def execute(
     request = {"verb": "exec", "bundle": paths.container(container_id), "process": process, "detach": detach}
     source = [] if stdin is None else [_as_file(stdin)]
     try:
-        answer, output = _visit(paths, container_id, request, source) or _launch(paths, request, source)
+        answer, output = _ask(paths.run(container_id, _door()), request, source) or _launch(paths, request, source)
     finally:
         for fd in source:
             os.close(fd)
@@ -89,27 +91,25 @@ def execute(
 
 
 def _door() -> str:
-    """The name of the doors of monitors of our version, who understand what we say."""
-    return f"door.{program.version(_PROGRAM)}"
+    """The name of the doors of monitors that are as a launcher of ours would be: the same code and interpreter."""
+    return f"door.{program.version(_PROGRAM)}.{stamp(os.path.realpath(sys.executable))}"
 
 
-def _visit(paths: Paths, container_id: str, request: dict[str, Any], source: Sequence[int]) -> Optional[_Answer]:
-    """Have a child of the container's monitor do it: what a launcher would answer, None when it needs one."""
+def _ask(path: str, request: dict[str, Any], hold: Sequence[int]) -> Optional[_Answer]:
+    """Have a child of the monitor whose door is at `path` do it: what a launcher would answer, None without one."""
     with contextlib.ExitStack() as reading:
         with contextlib.ExitStack() as writing:
-            pipes = [os.pipe(), os.pipe()]
+            pipes = [os.pipe() for _what in ("standard output", "standard error", "answer")]
             for read_end, write_end in pipes:
                 reading.callback(os.close, read_end)
                 writing.callback(os.close, write_end)
-            given = [*(write_end for _read_end, write_end in pipes), *source]
-            connection = door.knock(paths.run(container_id), _door(), given)
+            connection = door.knock(path, [*(write_end for _read_end, write_end in pipes), *hold])
         if connection is None:
             return None
+        stdout, stderr, answers = (read_end for read_end, _write_end in pipes)
+        raw = json.dumps(request).encode()
         with connection:
-            connection.sendall(json.dumps(request).encode())
-            connection.shutdown(socket.SHUT_WR)
-            raw, *output = _read_until_end(connection.fileno(), *(read_end for read_end, _write_end in pipes))
-    return _understood(raw, (output[0], output[1]), "exec", "its monitor's child was killed")
+            return _talk(lambda: door.ask(connection, raw), connection.close, request["verb"], answers, stdout, stderr)
 
 
 def _as_file(data: bytes) -> int:
@@ -147,34 +147,37 @@ def _launch(paths: Paths, request: dict[str, Any], hold: Sequence[int] = ()) -> 
             os.close(fd)
         if request["verb"] in _MONITORED:
             monitors.move_in(launcher.pid)
-        raw, *output = _talk(launcher, json.dumps(request).encode(), read_end)
-    reason = output[1].decode(errors="replace").strip().splitlines()[-1:] or [f"status {launcher.returncode}"]
-    return _understood(raw, (output[0], output[1]), request["verb"], reason[0])
+        stdin, stdout, stderr = (cast(IO[bytes], pipe) for pipe in (launcher.stdin, launcher.stdout, launcher.stderr))
+        raw = json.dumps(request).encode()
+        try:
+            return _talk(
+                lambda: _write(stdin, raw), launcher.kill, request["verb"], read_end, stdout.fileno(), stderr.fileno()
+            )
+        finally:
+            os.close(read_end)
 
 
-def _understood(raw: bytes, output: tuple[bytes, bytes], verb: str, reason: str) -> _Answer:
-    """The answer; `reason` is why there may be none."""
-    if not raw:
-        raise StepFailed(f"the container runtime ended without an answer: {reason}", step=verb)
-    return json.loads(raw), output
+def _write(stdin: IO[bytes], request: bytes) -> None:
+    with contextlib.suppress(BrokenPipeError), stdin:
+        stdin.write(request)
 
 
-def _talk(launcher: subprocess.Popen[bytes], request: bytes, answers: int) -> list[bytes]:
-    """Hand over the request; the answer, standard output and standard error.
+def _talk(ask: Callable[[], object], stop: Callable[[], object], verb: str, answers: int, *outputs: int) -> _Answer:
+    """Hand over the request; what comes on the descriptors for the answer, standard output and standard error.
 
     When we are interrupted (Ctrl-C), a start that is under way is over before we go on: only then can it be taken back.
     """
-    stdin, stdout, stderr = (cast(IO[bytes], pipe) for pipe in (launcher.stdin, launcher.stdout, launcher.stderr))
     try:
-        with contextlib.suppress(BrokenPipeError), stdin:
-            stdin.write(request)
-        return _read_until_end(answers, stdout.fileno(), stderr.fileno())
+        ask()
+        raw, output, errors = _read_until_end(answers, *outputs)
     except BaseException:
-        launcher.kill()
+        stop()
         _read_until_end(answers)
         raise
-    finally:
-        os.close(answers)
+    if not raw:
+        reason = errors.decode(errors="replace").strip().splitlines()[-1:] or ["it was killed"]
+        raise StepFailed(f"the container runtime ended without an answer: {reason[0]}", step=verb)
+    return json.loads(raw), (output, errors)
 
 
 def _read_until_end(answers: int, *outputs: int) -> list[bytes]:

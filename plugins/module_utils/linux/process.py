@@ -23,6 +23,7 @@ BOOT_ID = "/proc/sys/kernel/random/boot_id"
 PIDFD_GET_INFO = 0xC040FF0B
 PIDFD_INFO_EXIT = 1 << 3
 PF_EXITING = 0x4  # <linux/sched.h>
+PF_FORKNOEXEC = 0x40
 _INFO = "=Q52xi"  # mask, what is of no interest here, exit code
 
 

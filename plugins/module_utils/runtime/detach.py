@@ -12,6 +12,7 @@ from ..linux import libc
 from ..linux.cgroups.detect import Hierarchies
 from . import confine, report
 from .bundle import ANNOTATION_AFTERWARDS, Bundle
+from .door import Serve
 from .filters import Filter
 from .monitor import Monitor
 
@@ -24,38 +25,49 @@ class Charge(NamedTuple):
     groups: Hierarchies
 
 
-def fork(charge: Charge, door: str, hold: list[int], mounts: int, *, adopt: bool = False) -> int:
-    """Fork a monitor; the descriptor returned reads its report, empty when the container runs.
+class Way(NamedTuple):
+    """What all monitors of one request are told. See `main.py` for the fields.
 
-    The monitor keeps the descriptors `hold` open until then, and `mounts`, the host's mount namespace, for its life.
-    With `adopt` the container runs already.
+    A monitor keeps the descriptors `hold` open until its container runs, and `mounts` for its life. With `adopt` the
+    container runs already. `serve` is what is done for those who come to its door.
     """
+
+    hold: list[int]
+    mounts: int
+    adopt: bool
+    door: str
+    front: str
+    serve: Serve
+
+
+def fork(charge: Charge, way: Way) -> int:
+    """Fork a monitor; the descriptor returned reads its report, empty when the container runs."""
     read_end, write_end = os.pipe()
     if os.fork():
         os.close(write_end)
         return read_end
-    _main(charge, door, [write_end, mounts, *hold], adopt=adopt)
+    _main(charge, way, write_end)
 
 
-def _main(charge: Charge, door: str, fds: list[int], *, adopt: bool) -> NoReturn:
-    report_fd = fds[0]
+def _main(charge: Charge, way: Way, report_fd: int) -> NoReturn:
     code = 1
     try:
         os.setsid()
         null = os.open("/dev/null", os.O_RDWR)
         for fd in (0, 1, 2):
             os.dup2(null, fd)
-        report_fd, mounts, *held = confine.keep_only(fds)
+        report_fd, mounts, *held = confine.keep_only([report_fd, way.mounts, *way.hold])
         monitor = Monitor(*charge, mounts)
-        failed = monitor.adopt() if adopt else monitor.start()
+        failed = monitor.adopt() if way.adopt else monitor.start()
         if not failed:
-            monitor.open_door(door)
+            monitor.open_door(way.door, way.front, way.serve)
         else:
             os.write(report_fd, "\0".join(map(str, failed)).encode("utf-8", "surrogateescape"))
         for fd in (report_fd, *held):
             os.close(fd)
         if not failed:
             monitor.watch()
+            monitor.door.close()
             _afterwards(monitor.bundle, mounts)
         code = 0
     except BaseException as exc:

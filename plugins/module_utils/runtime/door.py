@@ -1,20 +1,24 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The monitor's door: who knocks has a process run in its container, by a child of the monitor.
+"""The monitor's door: who knocks has a child of the monitor do what a launcher would do.
 
-An exec by a launcher of its own takes 20 ms, nearly all of them to start an interpreter and to load code. The monitor
-has both: sealed, not dumpable, outside of the container. A fork of it is as good as a launcher, and there at once.
+A launcher takes 20 ms before it begins, nearly all of them to start an interpreter and to load code. The monitor has
+both: sealed, not dumpable, outside of the container. A fork of it is as good as a launcher, and there at once; and the
+monitors that such a child leaves behind share the memory of this one.
 
 The door is a socket in a directory of root's that nobody else may enter. As somebody may have given a container the
 whole of the host's file system to look at, which is enough to connect, who knocks has to be root and to show what no
 container can have: a descriptor of the host's mount namespace.
 
-1. The caller connects and sends one byte, with these descriptors (SCM_RIGHTS, unix(7)): its mount namespace, standard
-   output and error of the process, and standard input if it is to have one.
+1. The caller connects and sends one byte, with these descriptors (SCM_RIGHTS, unix(7)): its mount namespace, what is to
+   be standard output and error, one for the answer, and those that the request is to hold.
 2. `READY` comes back, or the end: then nothing has been done, and the caller does without us.
-3. The caller sends the request of `main.py` and shuts its side down; the answer comes back.
+3. The caller sends the request of `main.py` and shuts its side down.
 
-A caller that goes away before it sent a request has nothing run, however late it is heard. One that goes away later
-takes the child with it, and so a terminal, whose process is told by SIGHUP.
+A caller that goes away before it sent a request has nothing done, however late it is heard. One that goes away later
+takes the child with it, and so a terminal, whose process is told by SIGHUP; a start goes on without the child.
+
+`front` is a name for the door of one monitor on the host, at which starts are asked for. Only who was born of a
+launcher takes it: children of children would stand deeper in each other's stacks, one with every start.
 """
 
 from __future__ import annotations
@@ -26,17 +30,19 @@ import json
 import os
 import signal
 import struct
-from typing import NoReturn
+from typing import Any, Callable, NoReturn
 
 from ..linux import libc
-from . import bundle as bundles
-from . import confine, report, visit
-from .filters import Filter
+from ..linux.mount import MS_SLAVE, set_propagation
+from . import confine, report
+
+Serve = Callable[[dict[str, Any]], dict[str, Any]]
 
 READY = b"\x06"
 BACKLOG = 64
 VISITS = 256  # at once; whoever comes then has to do without
-_DESCRIPTORS = 4
+_GIVEN = 4  # descriptors, and up to as many as the kernel lets through of those to hold
+_MOST = 253
 _CREDENTIALS = "iII"  # struct ucred: pid, uid, gid
 
 
@@ -47,8 +53,9 @@ class Door:
         self._listener: _socket.socket | None = None
         self._visits: dict[int, int] = {}
         self._host: tuple[int, int] = (0, 0)
+        self._path = self._front = ""
 
-    def open(self, directory: str, name: str, mounts: int) -> None:
+    def open(self, directory: str, name: str, mounts: int, front: str) -> None:
         """Be there for callers from the mount namespace `mounts`, as the only door in the directory."""
         self._host = _identity(mounts)
         listener = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM | _socket.SOCK_CLOEXEC | _socket.SOCK_NONBLOCK)
@@ -65,6 +72,19 @@ class Door:
             self._listener = listener
         finally:
             os.close(place)
+        self._path, self._front = os.path.join(directory, name), front
+        if front:
+            temporary = f"{front}.{os.getpid()}.tmp"
+            os.symlink(self._path, temporary)
+            os.replace(temporary, front)
+
+    def close(self) -> None:
+        """Be gone; whoever is inside goes on. A front that just became another's is made again."""
+        with contextlib.suppress(OSError):
+            if self._front and os.readlink(self._front) == self._path:
+                os.unlink(self._front)
+        with contextlib.suppress(OSError):
+            os.unlink(self._path)
 
     @property
     def fds(self) -> list[int]:
@@ -73,27 +93,28 @@ class Door:
             return list(self._visits)
         return [self._listener.fileno(), *self._visits]
 
-    def step(self, ready: set[int], directory: str, filter_: Filter | None) -> None:
-        """Bury the children whose visits are over, and have another one answer who knocks."""
+    def step(self, ready: set[int], serve: Serve) -> None:
+        """Bury the children whose visits are over, and have another one `serve` who knocks."""
         for pidfd in ready & self._visits.keys():
             os.close(pidfd)
-            os.waitpid(self._visits.pop(pidfd), 0)
+            with contextlib.suppress(ChildProcessError):  # buried with others (orphan.py)
+                os.waitpid(self._visits.pop(pidfd), 0)
         if self._listener is not None and self._listener.fileno() in ready:
             with contextlib.suppress(OSError):
-                self._let_in(self._listener, directory, filter_)
+                self._let_in(self._listener, serve)
 
-    def _let_in(self, listener: _socket.socket, directory: str, filter_: Filter | None) -> None:
+    def _let_in(self, listener: _socket.socket, serve: Serve) -> None:
         caller, _address = listener._accept()  # type: ignore[attr-defined]
         try:
             pid = os.fork()
             if pid == 0:
-                _answer(caller, self._host, directory, filter_)
+                _answer(caller, self._host, serve)
             self._visits[libc.pidfd_open(pid)] = pid
         finally:
             os.close(caller)
 
 
-def _answer(caller: int, host: tuple[int, int], directory: str, filter_: Filter | None) -> NoReturn:
+def _answer(caller: int, host: tuple[int, int], serve: Serve) -> NoReturn:
     """All of the visit, with nothing left of what is the monitor's."""
     try:
         os.setsid()
@@ -104,39 +125,47 @@ def _answer(caller: int, host: tuple[int, int], directory: str, filter_: Filter 
         given = _introduced(caller, host)
         if given:
             os.write(caller, READY)
-            _serve(caller, given, directory, filter_)
+            _serve(caller, given, serve)
     finally:
         os._exit(0)
 
 
 def _introduced(caller: int, host: tuple[int, int]) -> list[int]:
-    """The streams that the caller gives, if it is who it must be; else nothing."""
+    """What the caller gives, if it is who it must be; else nothing."""
     connection = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM, 0, caller)
-    space = _socket.CMSG_SPACE(_DESCRIPTORS * struct.calcsize("i"))
+    space = _socket.CMSG_SPACE(_MOST * struct.calcsize("i"))
     _data, extra, _flags, _address = connection.recvmsg(1, space, _socket.MSG_CMSG_CLOEXEC)
     credentials = connection.getsockopt(_socket.SOL_SOCKET, _socket.SO_PEERCRED, struct.calcsize(_CREDENTIALS))
     connection.detach()
     _pid, uid, _gid = struct.unpack(_CREDENTIALS, credentials)
     if uid != 0 or not extra:
         return []
-    mounts, *streams = struct.unpack(f"{len(extra[0][2]) // struct.calcsize('i')}i", extra[0][2])
-    return streams if len(streams) >= 2 and _identity(mounts) == host else []
+    given = list(struct.unpack(f"{len(extra[0][2]) // struct.calcsize('i')}i", extra[0][2]))
+    return given if len(given) >= _GIVEN and _identity(given[0]) == host else []
 
 
-def _serve(caller: int, given: list[int], directory: str, filter_: Filter | None) -> None:
+def _serve(caller: int, given: list[int], serve: Serve) -> None:
     asked = report.read_all(caller)
     if not asked:
         return
     fcntl.fcntl(caller, fcntl.F_SETOWN, os.getpid())
     fcntl.fcntl(caller, fcntl.F_SETFL, os.O_ASYNC)  # the next that happens here is that the caller goes away: SIGIO
-    output, errors, *hold = given
+    mounts, output, errors, answer, *hold = given
     os.dup2(output, 1)
     os.dup2(errors, 2)
-    try:
-        answer = visit.serve(bundles.load(directory), filter_, {**json.loads(asked), "hold": hold})
-    except BaseException as exc:
-        answer = visit.failed(report.of("exec", exc))
-    os.write(caller, json.dumps(answer).encode())
+    request = {**json.loads(asked), "mounts": mounts, "answer": answer, "hold": hold}
+    if request["verb"] != "exec":
+        _see(mounts)
+    done = serve(request)
+    os.write(answer, json.dumps(done).encode())
+
+
+def _see(mounts: int) -> None:
+    """Have the host's mounts as they are now, which may be private, in a namespace of our own. What is executed here
+    stays the read-only view of the interpreter that it was (linux/seal.py)."""
+    libc.setns(mounts, libc.CLONE_NEWNS)
+    libc.unshare(libc.CLONE_NEWNS)
+    set_propagation(MS_SLAVE)
 
 
 def _identity(fd: int) -> tuple[int, int]:

@@ -45,6 +45,7 @@ FILES = (
     "runtime/main.py",
     "runtime/monitor.py",
     "runtime/mounts.py",
+    "runtime/orphan.py",
     "runtime/outlets.py",
     "runtime/probe.py",
     "runtime/report.py",

@@ -10,7 +10,8 @@ descriptor that the request calls `answer`:
 
 Who asks for a start or an adoption has moved the launcher to where the monitors are, before it sends the request.
 
-`door` is the name of the socket at which the monitors take requests to `exec` from those of this very version.
+`door` is the name of the sockets at which the monitors take requests of this very version, beside the states of their
+containers; `front`, if not empty, a path at which one of them can be found (door.py).
 `mounts` is a descriptor of the host's mount namespace, which the launcher is not in.
 
 Whatever becomes of the launcher, a start goes on. Until it is over its monitor keeps `answer` open, and the descriptors
@@ -42,10 +43,14 @@ def main() -> None:
     request = json.loads(report.read_all(0))
     # Before any namespace is made or joined: see runtime/init.py.
     libc.prctl(libc.PR_SET_DUMPABLE, 0)
-    answer = {"start": start, "adopt": start, "exec": execute}[request["verb"]](request)
-    os.write(request["answer"], json.dumps(answer).encode())
+    os.write(request["answer"], json.dumps(serve(request)).encode())
     # Nothing is left to be done, and an orderly end of the interpreter takes longer than a container's start.
     os._exit(0)
+
+
+def serve(request: dict[str, Any]) -> dict[str, Any]:
+    """Do what is asked for; the answer. It is what happens at the door of a monitor as well (door.py)."""
+    return {"start": start, "adopt": start, "exec": execute}[request["verb"]](request)
 
 
 def start(request: dict[str, Any]) -> dict[str, Any]:
@@ -54,15 +59,18 @@ def start(request: dict[str, Any]) -> dict[str, Any]:
     Between two forks as little as possible is done: what the launcher changes is a copy that only one monitor keeps.
     """
     groups = hierarchies()
-    hold = [request["answer"], *request["hold"]]
-    adopt = request["verb"] == "adopt"
+    way = detach.Way(
+        hold=[request["answer"], *request["hold"]],
+        mounts=request["mounts"],
+        adopt=request["verb"] == "adopt",
+        door=request["door"],
+        front=request["front"],
+        serve=serve,
+    )
     shared: dict[Filter, Filter] = {}
     prepared = [_prepare(directory, groups, shared) for directory in request["bundles"]]
     gc.freeze()
-    begun = [
-        one if isinstance(one, Report) else detach.fork(one, request["door"], hold, request["mounts"], adopt=adopt)
-        for one in prepared
-    ]
+    begun = [one if isinstance(one, Report) else detach.fork(one, way) for one in prepared]
     return {"results": [_result(one) for one in begun]}
 
 

@@ -23,7 +23,7 @@ from ..linux import libc
 from ..linux.cgroups.detect import Cgroup, Hierarchies, open_cgroup
 from ..linux.process import Process, exit_code, exit_status
 from . import bundle as bundles
-from . import restart, starter, state, streams
+from . import orphan, restart, starter, state, streams
 from .bundle import (
     ANNOTATION_EXIT,
     ANNOTATION_HEALTH,
@@ -35,7 +35,7 @@ from .bundle import (
     Bundle,
 )
 from .checkup import Checkup
-from .door import Door
+from .door import Door, Serve
 from .filters import Filter
 from .log import MAX_FILES, MAX_SIZE, LogWriter, NoLog
 from .outlets import Outlets
@@ -60,6 +60,7 @@ class Monitor:
         self.streams = streams.Streams(self.log)
         self.checkup = Checkup(groups, filter_)
         self.door = Door()
+        self.serve: Serve
         self.wakeup = Wakeup()
         self.init_pid = 0
         self.adopted: Process | None = None
@@ -76,6 +77,8 @@ class Monitor:
         outlets = Outlets(self.bundle)
         order = starter.Order(self.bundle.directory, self.filter, self.groups, self.mounts, outlets, self.state)
         begun = starter.start(order)
+        if begun is starter.KILLED:
+            begun = self._orphan() or begun
         if isinstance(begun, Report):
             outlets.close()
             return begun
@@ -87,6 +90,16 @@ class Monitor:
             self._take_care(None)
             self._write()
         return None
+
+    def _orphan(self) -> dict[str, Any] | None:
+        """The state of a program that runs though nobody has told us. If none does, nothing is left of the start."""
+        found = orphan.settle(self.state_path)
+        if found is None and not self.state:
+            with contextlib.suppress(OSError):
+                self.cgroup.remove()
+            with contextlib.suppress(OSError):
+                os.unlink(self.state_path)
+        return found
 
     def adopt(self) -> Report | None:
         """Watch on where a monitor that was killed has left off; what is in the pipes comes first."""
@@ -103,10 +116,11 @@ class Monitor:
         self._write(monitor=state.describe(os.getpid()), bundle=self._stamp())
         return None
 
-    def open_door(self, name: str) -> None:
-        """Let others have processes run in the container. Without a door they have to do it themselves."""
+    def open_door(self, name: str, front: str, serve: Serve) -> None:
+        """Let others have a child of ours `serve` them. Without a door they start a launcher."""
+        self.serve = serve
         with contextlib.suppress(OSError):
-            self.door.open(os.path.dirname(self.state_path), name, self.mounts)
+            self.door.open(os.path.dirname(self.state_path), name, self.mounts, front)
 
     def _take_care(self, known: dict[str, Any] | None) -> None:
         """Begin the health check that the bundle asks for."""
@@ -149,7 +163,7 @@ class Monitor:
                 self.streams.copy(fd)
             if self.pidfd in ready:
                 break
-            self.door.step(ready, self.bundle.directory, self.filter)
+            self.door.step(ready, self.serve)
             if self.wakeup.fd in ready:
                 self._reload()
             if self.checkup.step():
@@ -175,7 +189,9 @@ class Monitor:
         self._write(status=state.RESTARTING, restart_count=restarts + 1)
         due = time.monotonic() + self.backoff.pause()
         while (left := due - time.monotonic()) > 0:
-            if _poll([self.wakeup.fd], left):
+            ready = _poll([self.wakeup.fd, *self.door.fds], left)
+            self.door.step(ready, self.serve)
+            if self.wakeup.fd in ready:
                 self._reload()
                 if not self._wanted(restarts):
                     return False

@@ -43,7 +43,7 @@ class Order(NamedTuple):
 def start(order: Order) -> dict[str, Any] | Report:
     """Have the program started, as a child of ours in the end: its state, as it is written down.
 
-    Or what failed, and nothing is left of it.
+    Or what failed, and nothing is left of it; `KILLED` if we have not been told.
     """
     libc.prctl(libc.PR_SET_CHILD_SUBREAPER, 1)
     answers, answer_fd = os.pipe()
@@ -59,7 +59,7 @@ def start(order: Order) -> dict[str, Any] | Report:
     # Whatever is orphaned from now on is somebody else's.
     libc.prctl(libc.PR_SET_CHILD_SUBREAPER, 0)
     # From our own code, in the same interpreter.
-    failed, begun = marshal.loads(answer) if answer else (KILLED, {})
+    failed, begun = marshal.loads(answer) if answer else (None, KILLED)
     return Report(*failed) if failed else begun
 
 

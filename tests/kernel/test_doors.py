@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The door of a container's monitor: who gets a process run there, who does not, and what is done without it."""
+"""The door of a container's monitor: who gets what is asked for there, who does not, and what is done without it."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.mini.containers.plugins.module_utils.core.errors import MiniError
 from ansible_collections.mini.containers.plugins.module_utils.engine import door, runtime
 from ansible_collections.mini.containers.plugins.module_utils.engine.containers.execute import Talk
 from ansible_collections.mini.containers.plugins.module_utils.linux import libc
@@ -111,7 +112,7 @@ def _knock(directory: str, shown: str, become: Callable[[], object] = lambda: No
             become()
             os.fchdir(place)
             connection.connect(name)
-            socket.send_fds(connection, [b"\0"], [*fds, fds[1]])
+            socket.send_fds(connection, [b"\0"], [*fds, fds[1], fds[1]])
             os._exit(0 if connection.recv(1) else 1)
         finally:
             os._exit(2)
@@ -159,11 +160,47 @@ def test_a_caller_that_is_killed_takes_the_terminal_along(running: Any) -> None:
 
 def test_a_caller_that_says_nothing_keeps_nobody_waiting(running: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runtime, "_launch", _no_launcher)
-    directory, name = running.paths.run(running.record().id), runtime._door()
+    path = running.paths.run(running.record().id, runtime._door())
     silent = [socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) for _number in range(20)]
     for connection in silent:
-        door.connect(connection, directory, name)
+        door.connect(connection, path)
     assert running.exec("c", "echo", "yes").stdout == b"yes\n"
     for connection in silent:
         connection.close()
     eventually(lambda: len(_children(_monitor(running))) == 1)
+
+
+def _front(host: Any) -> str:
+    return os.readlink(os.path.join(host.paths.run_root, runtime._door()))
+
+
+def test_the_next_container_needs_no_interpreter_either(running: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The monitors of all are where monitors belong, independent of the first, at whose door they were asked for."""
+    front = _front(running)
+    assert running.record().id in front
+    monkeypatch.setattr(runtime, "_launch", _no_launcher)
+    running.container("d", restart_policy="always")
+    running.container("e", command="no-such-program", state="present")
+    with pytest.raises(MiniError, match="no-such-program"):
+        running.container("e", command="no-such-program")
+    assert _front(running) == front
+    assert _parent(int(running.state("d")["monitor"]["pid"])) != _monitor(running)
+    assert _cgroups(int(running.state("d")["monitor"]["pid"])) == _cgroups(_monitor(running))
+    os.kill(_monitor(running), signal.SIGKILL)
+    assert running.exec("d", "echo", "yes").stdout == b"yes\n"
+    before = running.pid("d")
+    os.kill(before, signal.SIGKILL)
+    eventually(lambda: running.pid("d") not in (0, before))
+    monkeypatch.undo()
+    running.container("f")
+    assert running.record("f").id in _front(running), "a launcher was needed"
+    running.absent("d", "e", "f")
+    assert not os.path.lexists(os.path.join(running.paths.run_root, runtime._door()))
+
+
+def _parent(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
+def _cgroups(pid: int) -> str:
+    return Path(f"/proc/{pid}/cgroup").read_text()

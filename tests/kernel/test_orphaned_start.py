@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The process that starts a container is killed after it let the program go: what is reported is what is true."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.mini.containers.plugins.module_utils.runtime import state
+
+from .waiting import eventually
+
+PROGRAM = "#!/bin/sh\nexec sleep 1000\n"
+
+
+@pytest.fixture
+def leased(host: Any) -> Iterator[int]:
+    """A container that is not started yet, and a lease on its program: whoever executes that waits (fcntl(2))."""
+    host.container(state="present", command="/program")
+    path = Path(host.paths.container(host.record().id, "upper"), "program")
+    path.write_text(PROGRAM)
+    path.chmod(0o755)
+    before = signal.signal(signal.SIGIO, signal.SIG_IGN)
+    lease = os.open(path, os.O_RDWR)
+    fcntl.fcntl(lease, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+    yield lease
+    os.close(lease)
+    signal.signal(signal.SIGIO, before)
+    host.absent("c")
+
+
+def _start(host: Any) -> int:
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            host.container(command="/program")
+            code = 0
+        finally:
+            os._exit(code)
+    return child
+
+
+def _kill_the_starter(host: Any, lease: int) -> None:
+    """When the first process is about to execute its program."""
+    eventually(lambda: fcntl.fcntl(lease, fcntl.F_GETLEASE) != fcntl.F_WRLCK)
+    known = state.read(host.paths.run_state(host.record().id))
+    init, monitor = known["init"]["pid"], known["monitor"]["pid"]
+    starter = int(Path(f"/proc/{init}/stat").read_text().rpartition(")")[2].split()[1])
+    assert starter != monitor
+    os.kill(starter, signal.SIGKILL)
+    eventually(lambda: Path(f"/proc/{init}/stat").read_text().rpartition(")")[2].split()[1] == str(monitor))
+
+
+def test_the_program_runs(host: Any, leased: int) -> None:
+    task = _start(host)
+    _kill_the_starter(host, leased)
+    fcntl.fcntl(leased, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+    assert os.waitpid(task, 0)[1] == 0
+    assert not host.container(command="/program").plan
+    assert b"sleep 1000" in host.exec("c", "ps").stdout
+    os.kill(host.pid(), signal.SIGKILL)
+    assert host.ended()["exit_code"] == 128 + signal.SIGKILL, "its monitor is its parent"
+
+
+def test_the_program_cannot_be_executed(host: Any, leased: int) -> None:
+    task = _start(host)
+    _kill_the_starter(host, leased)
+    os.ftruncate(leased, 0)
+    os.pwrite(leased, b"no program", 0)
+    fcntl.fcntl(leased, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+    assert os.waitpid(task, 0)[1] != 0
+    assert host.pid() == 0
+    assert not os.path.exists(host.paths.run_state(host.record().id))
