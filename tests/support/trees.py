@@ -129,5 +129,5 @@ def by_umoci(layout: Path, place: Path) -> tuple[Optional[Path], str]:
     """The root file system that umoci makes of the image `1`; none, and why, when it refuses."""
     shutil.rmtree(place, ignore_errors=True)
     command = ["umoci", "raw", "unpack", "--image", f"{layout}:1", str(place)]
-    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    done = subprocess.run(command, check=False, capture_output=True, text=True, errors="replace")
     return (place, "") if done.returncode == 0 else (None, done.stderr.strip()[-300:])

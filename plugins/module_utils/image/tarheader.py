@@ -24,7 +24,7 @@ MAX_ID = 2**32 - 1
 _DECIMAL = re.compile(rb"[0-9]{1,19}\Z")
 _TIME = re.compile(rb"(-?)([0-9]{1,19})(?:\.([0-9]{0,40}))?\Z")
 _RECORD = re.compile(rb"([0-9]{1,7}) ")
-LATEST = 2**33  # the year 2242; later times are beyond ext4
+EARLIEST, LATEST = -(2**31), 2**33  # the years 1901 and 2242: other times are beyond ext4 or xfs
 
 
 class Header(NamedTuple):
@@ -113,14 +113,15 @@ def owner(value: int, what: str) -> int:
 def nanoseconds(raw: bytes) -> int:
     """A pax time, `-12.5`; what is no time at all (`nan`) is the epoch, as an out-of-range one is clamped."""
     match = _TIME.match(raw)
-    if not match or match[1]:
+    if not match:
         return 0
-    return clamp(int(match[2]) * 10**9 + int((match[3] or b"0")[:9].ljust(9, b"0")))
+    time_ns = int(match[2]) * 10**9 + int((match[3] or b"0")[:9].ljust(9, b"0"))
+    return clamp(-time_ns if match[1] else time_ns)
 
 
 def clamp(time_ns: int) -> int:
     """A time that every file system can hold."""
-    return min(max(time_ns, 0), LATEST * 10**9)
+    return min(max(time_ns, EARLIEST * 10**9), LATEST * 10**9)
 
 
 def parse_pax(data: bytes) -> dict[bytes, bytes]:

@@ -136,8 +136,8 @@ class TarStream:
         long_name = long_link = b""
         while True:
             header = self._header(block)
-            if header.kind == b"x":
-                records.update(parse_pax(self._extension(header)))
+            if header.kind == b"x":  # of two in a row the last counts alone, as Go's reader has it
+                records = parse_pax(self._extension(header))
             elif header.kind == b"L":
                 long_name = self._extension(header).partition(b"\0")[0]
             elif header.kind == b"K":

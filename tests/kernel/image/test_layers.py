@@ -83,6 +83,7 @@ def test_attributes(lab: Lab) -> None:
         link("l", "target"),
         x("late", mtime=2**62),
         x("early", mtime=-5),
+        x("earliest", mtime=-(2**62)),
     ]
     root = lab.unpack(archive(*members))
     ping = (root / "ping").stat()
@@ -98,7 +99,8 @@ def test_attributes(lab: Lab) -> None:
     assert stat.S_IMODE((root / "pipe").stat().st_mode) == 0o600
     assert (root / "l").lstat().st_mtime == 1000
     assert (root / "late").stat().st_mtime > 2**32
-    assert (root / "early").stat().st_mtime == 0
+    assert (root / "early").stat().st_mtime == -5
+    assert (root / "earliest").stat().st_mtime == -(2**31)
     lab.close()
 
 

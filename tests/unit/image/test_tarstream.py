@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.mini.containers.plugins.module_utils.core.errors import BadImage
-from ansible_collections.mini.containers.plugins.module_utils.image.tarheader import LATEST, parse_pax
+from ansible_collections.mini.containers.plugins.module_utils.image.tarheader import EARLIEST, LATEST, parse_pax
 from ansible_collections.mini.containers.plugins.module_utils.image.tarstream import DEFAULTS, Entry, Limits, TarStream
 from ansible_collections.mini.containers.plugins.module_utils.image.tarwriter import END, header, padding
 from rawtar import HUGE, archive, long, member, octal, pad, pax, record
@@ -53,6 +53,7 @@ def test_content_may_be_left_unread() -> None:
         (pax({"comment": "x"}, kind=b"g") + member("n"), b"n"),
         (pax({"path": ""}) + member("n"), b"n"),
         (pax({"path": "a"}) + pax({"path": "b"}) + member("n"), b"b"),
+        (pax({"path": "a"}) + pax({"uid": "7"}) + member("n"), b"n"),
     ],
 )
 def test_names(data: bytes, name: bytes) -> None:
@@ -79,7 +80,9 @@ def test_old_directory() -> None:
         ("1.5", 1_500_000_000),
         ("1", 10**9),
         ("0.000000001999", 1),
-        ("-5", 0),
+        ("-5", -5 * 10**9),
+        ("-0.5", -(10**9) // 2),
+        ("-" + "9" * 19, EARLIEST * 10**9),
         ("nan", 0),
         ("inf", 0),
         ("1e9", 0),
@@ -93,7 +96,7 @@ def test_times(value: str, nanoseconds: int) -> None:
 
 @pytest.mark.parametrize("mtime", [-(2**63), -1, 2**62, 253402300800])
 def test_times_in_the_header_are_clamped(mtime: int) -> None:
-    assert 0 <= only(archive(member("n", mtime=mtime)))[0].mtime_ns <= LATEST * 10**9
+    assert EARLIEST * 10**9 <= only(archive(member("n", mtime=mtime)))[0].mtime_ns <= LATEST * 10**9
 
 
 @pytest.mark.parametrize("value", [0, 2**31, 2**32 - 2])
