@@ -9,7 +9,7 @@ import os
 import sys
 from pathlib import Path
 
-from . import addresses, anatomy, peermodules, programs, rounds, sandbox, table, tasks
+from . import addresses, anatomy, peermodules, programs, rounds, sandbox, table, tasks, unpacking
 from .contestant import Contestant
 from .field import BATCH, PEERS, Field
 from .samples import Samples
@@ -62,6 +62,9 @@ def _suites(samples: Samples, field: Field, *, quick: bool) -> None:
         rounds.crowd(samples, field.engine, *(2 * size, size, 1) if quick else (CROWD, EDGE, CROWD_ROUNDS))
         _say("addresses")
         addresses.measure(samples, field.directory, addresses.FEW if quick else addresses.MANY, count)
+        _say("images")
+        loads, turns = (unpacking.QUICK_LOADS, count) if quick else (unpacking.LOADS, unpacking.ROUNDS)
+        unpacking.measure(samples, field.directory / "images", loads, peers, turns)
         _say("tasks")
         groups = [tasks.ours(field.paths.state_root), *_module_groups(samples, peers, quick=quick)]
         tasks.measure(samples, field.directory, groups, count, peermodules.environment(REPOSITORY))

@@ -48,6 +48,14 @@ def _edges(verb: str, label: str, unit: str = MS) -> tuple[Row, Row]:
     return first, Row(f"mini {verb}-last", f"{label}, the last", (Against(first.key, 1.2),), unit)
 
 
+def _load(what: str, label: str) -> tuple[Row, ...]:
+    """An image of a kind, beside those who load it, and by how much our memory grows meanwhile."""
+    verb = f"load-{what}"
+    against = (Against(f"docker {verb}", 1.0), Against(f"podman {verb}"), Against(f"umoci {verb}"))
+    memory = Row(f"mini load-memory-{what}", "  memory, more than before", (Against("", 64.0),), MB)
+    return Row(f"mini {verb}", label, against), memory, *_peers(verb, "docker", "podman", "umoci")
+
+
 _ALL = ("crun", "runc", "podman", "docker")
 _ENGINES = ("podman", "docker")
 _EXEC = (Against("crun exec", 1.0), Against("runc exec"), Against("podman exec"), Against("docker exec", 0.3))
@@ -114,6 +122,14 @@ GROUPS = (
             Row("lease empty", "in an empty /24"),
             Row("lease full4", "in a /16 with 60000 leases", (Against("lease empty", 1.2),)),
             Row("lease full6", "in a /64 with 60000 leases", (Against("lease empty", 1.2),)),
+        ),
+    ),
+    Group(
+        "an archive of docker save becomes an image, without Ansible; umoci only unpacks",
+        (
+            *_load("small", "50 MB in 10000 files"),
+            *_load("large", "480 MB in 8 files"),
+            *_load("gzip", "160 MB in 20000 files, gzip"),
         ),
     ),
     Group(
