@@ -7,6 +7,7 @@ import gzip
 import os
 import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -151,9 +152,10 @@ def test_podman_takes_them_and_gives_them_back(host: Host, tmp_path: Path) -> No
     ids = [host.find(name).id for name in names]
     archive_path = tmp_path / "ours.tar"
     exports.export(host.paths, export_spec({"names": names, "path": str(archive_path)}))
-    places = [f"--root={tmp_path}/pod", f"--runroot={tmp_path}/podrun", "--storage-driver=vfs"]
-    for arguments in (["load", "-i", archive_path], ["save", "-m", "-o", tmp_path / "theirs.tar", *names]):
-        subprocess.run(["podman", *places, *arguments], check=True, capture_output=True)
+    with tempfile.TemporaryDirectory(prefix="mini-", dir="/tmp") as short:  # podman takes no longer name
+        places = [f"--root={short}/p", f"--runroot={short}/r", "--storage-driver=vfs"]
+        for arguments in (["load", "-i", archive_path], ["save", "-m", "-o", tmp_path / "theirs.tar", *names]):
+            subprocess.run(["podman", *places, *arguments], check=True, capture_output=True)
     (tmp_path / "again").mkdir()
     other = Host(tmp_path / "again")
     assert load(other, tmp_path / "theirs.tar") == ["load-all"]
