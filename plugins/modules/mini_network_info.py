@@ -13,6 +13,10 @@ description:
   - Shows one network, or all, with the keys of C(docker network inspect).
   - C(Names) are the names and aliases of the containers, with their addresses, as they find each other. Of a network
     over many hosts, they are those of this host, and C(Peers) are the others.
+  - C(Leases) are the addresses that are taken, by whom, and whether that container is gone. C(Usage) is how many
+    containers fit into each subnet, and how many addresses are taken.
+  - C(Rules) are those of the packet filter, C(Firewall) its driver, and C(Drift) what
+    M(mini.containers.mini_network) would put right.
 options:
   name:
     description: Name of a network. All networks, when left out.
@@ -45,7 +49,10 @@ network:
   description: The network that O(name) names, C(null) when it does not exist.
   returned: when O(name) is given
   type: dict
-  sample: {"Id": "8a4c…", "Name": "backend", "Driver": "bridge", "Containers": {}, "Names": {}}
+  sample: {"Id": "8a4c…", "Name": "backend", "Driver": "bridge", "Containers": {}, "Names": {},
+           "Leases": {"10.213.0.2": {"Container": "5ffb…", "Name": "web", "Orphan": false}},
+           "Usage": [{"Subnet": "10.213.0.0/24", "Size": 253, "Used": 1}],
+           "Firewall": "nftables", "Rules": [], "Drift": []}
 networks:
   description: All the networks asked for, in the order of their names.
   returned: always
@@ -59,7 +66,8 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.mini.containers.plugins.module_utils.core.paths import Paths
 from ansible_collections.mini.containers.plugins.module_utils.engine.containers.neighbours import names_in
-from ansible_collections.mini.containers.plugins.module_utils.engine.networks.describe import describe
+from ansible_collections.mini.containers.plugins.module_utils.engine.networks.packetfilter import Sight
+from ansible_collections.mini.containers.plugins.module_utils.engine.networks.picture import picture
 from ansible_collections.mini.containers.plugins.module_utils.engine.networks.record import every, find
 from ansible_collections.mini.containers.plugins.module_utils.glue.task import STATE_ROOT_OPTION, run_task
 
@@ -74,7 +82,8 @@ def work(module: AnsibleModule, paths: Paths) -> dict[str, Any]:
     name = module.params["name"]
     found = [find(paths, name)] if name else list(every(paths))
     known = [record for record in found if record is not None]
-    shown = [{**describe(paths, record), "Names": names_in(paths, record.name)} for record in known]
+    sight = Sight(paths)
+    shown = [{**picture(paths, record, sight), "Names": names_in(paths, record.name)} for record in known]
     result: dict[str, Any] = {"changed": False, "exists": bool(shown), "networks": shown}
     if name:
         result["network"] = shown[0] if shown else None

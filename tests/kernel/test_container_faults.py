@@ -37,8 +37,8 @@ TASK: dict[str, Any] = {
 
 @pytest.fixture
 def lan(host: Any) -> Any:
-    """A host with a network; the volume of the task goes at the end, as no container takes it along."""
-    host.network()
+    """A host with a network of both families; the task's volume goes at the end, as no container takes it along."""
+    host.network(enable_ipv6=True)
     yield host
     files.remove_tree(host.paths.volumes)
     host.no_network("lan")
@@ -120,6 +120,27 @@ def test_killed_while_it_is_changed(lan: Any, step: str, event: str) -> None:
     lan.container(**{**TASK, "memory": "64M", "published_ports": ["8081:80"]})
     _run_and_die(lan, event, step, **TASK)
     _converges(lan)
+
+
+@pytest.mark.parametrize("event", ["begin", "done"])
+@pytest.mark.parametrize("step", ["lease-address", "disconnect", "connect", "publish", "write-record", "write-hosts"])
+def test_killed_while_it_is_connected_otherwise(lan: Any, step: str, event: str) -> None:
+    """It leaves one network, joins another, and has another address in the third: IPv6 alone, so its MAC stays."""
+    for name, number in (("left", 1), ("stays", 2), ("joined", 3)):
+        lan.network(name, f"10.77.{number}.0/24", f"fd00:{number}::/64")
+    before = [{"name": "stays", "ipv6_address": "fd00:2::a"}, {"name": "left"}]
+    after = [{"name": "stays", "ipv6_address": "fd00:2::b"}, {"name": "joined"}]
+    lan.container(**{**TASK, "networks": before})
+    pid = lan.pid()
+    _run_and_die(lan, event, step, **{**TASK, "networks": after})
+    lan.container(**{**TASK, "networks": after})
+    assert lan.pid() == pid
+    shown = lan.exec("c", "busybox", "ip", "-o", "addr").stdout.decode()
+    assert all(address in shown for address in ("fd00:2::b/64", "fd00:3::2/64"))
+    assert not any(address in shown for address in ("fd00:2::a/64", "fd00:1::2/64"))
+    assert not lan.container(**{**TASK, "networks": after}).plan
+    lan.absent("c")
+    lan.no_network("left", "stays", "joined")
 
 
 @pytest.mark.parametrize("event", ["begin", "done"])

@@ -53,6 +53,11 @@ class Cable:
         return bytes.fromhex(self.mac.replace(":", "")) if self.mac else mac_of(first)
 
     @property
+    def label(self) -> str:
+        """The alias of the end on the host: `ip link` shows it, and by it a cable laid for other addresses is known."""
+        return ", ".join(self.addresses)
+
+    @property
     def settings(self) -> dict[str, str]:
         """IPv6 has been off by default since the namespace was made (`netns.py`)."""
         on = {f"ipv6/conf/{self.inside}/disable_ipv6": "0"} if any(":" in text for text in self.addresses) else {}
@@ -91,7 +96,7 @@ def attach(cable: Cable, netns: str) -> None:
         if bridge is None:
             raise StepFailed(f"cannot attach {cable.inside}: the bridge {cable.bridge} is gone", errno=errno.ENODEV)
         near, far = rtnl.link(host, cable.host), rtnl.link(inside, cable.inside)
-        if near is None or far is None or (cable.mac and far.mac != cable.mac):
+        if near is None or far is None or _is_another(cable, near, far):
             _replace(host, inside, cable, netns, bridge.index)
             near, far = rtnl.link(host, cable.host), rtnl.link(inside, cable.inside)
         if near is None or far is None:
@@ -99,10 +104,15 @@ def attach(cable: Cable, netns: str) -> None:
                 f"cannot attach {cable.inside}: {cable.host} vanished while it was set up", errno=errno.ENODEV
             )
         _quiet_ipv6(cable.host)
-        rtnl.set_link(host, near.index, mtu=cable.mtu, master=bridge.index)
+        rtnl.set_link(host, near.index, mtu=cable.mtu, master=bridge.index, alias=cable.label)
         rtnl.set_hairpin(host, near.index)
         _set_inside(cable, netns)
         _configure(inside, cable, far.index)
+
+
+def _is_another(cable: Cable, near: rtnl.Link, far: rtnl.Link) -> bool:
+    """Whether what is there was laid with another hardware address, or for other IP addresses."""
+    return cable.mac not in ("", far.mac) or near.alias not in ("", cable.label)
 
 
 def _replace(host: Rtnl, inside: Rtnl, cable: Cable, netns: str, bridge: int) -> None:
@@ -171,14 +181,14 @@ def attached(cable: Cable, netns: str) -> bool:
             bridge, near = rtnl.link(host, cable.bridge), rtnl.link(host, cable.host)
             if bridge is None or near is None or not near.up or near.master != bridge.index:
                 return False
-            return _complete_inside(inside, cable)
+            far = rtnl.link(inside, cable.inside)
+            return far is not None and not _is_another(cable, near, far) and _complete_inside(inside, cable, far)
     except FileNotFoundError:
         return False
 
 
-def _complete_inside(inside: Rtnl, cable: Cable) -> bool:
-    far = rtnl.link(inside, cable.inside)
-    if far is None or not far.up or (cable.mtu and far.mtu != cable.mtu) or cable.mac not in ("", far.mac):
+def _complete_inside(inside: Rtnl, cable: Cable, far: rtnl.Link) -> bool:
+    if not far.up or (cable.mtu and far.mtu != cable.mtu):
         return False
     there = {f"{address.ip}/{address.prefix}" for address in rtnl.addresses(inside) if address.index == far.index}
     if not there >= set(cable.addresses):

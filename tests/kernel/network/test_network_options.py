@@ -7,10 +7,15 @@ import pytest
 from ansible_collections.mini.containers.plugins.module_utils.core.errors import Conflict
 from ansible_collections.mini.containers.plugins.module_utils.engine.networks import attach
 from ansible_collections.mini.containers.plugins.module_utils.engine.networks.converge import remove
+from ansible_collections.mini.containers.plugins.module_utils.engine.networks.packetfilter import Sight
+from ansible_collections.mini.containers.plugins.module_utils.engine.networks.picture import picture
 from ansible_collections.mini.containers.plugins.module_utils.engine.networks.record import BRIDGE
 
 from .conftest import NEIGHBOUR_LAN, sh
 from .test_network_life import names, one_backend
+
+EMPTY = "for t in raw filter nat; do iptables -t $t -F; ip6tables -t $t -F; done"
+FLUSH = {"nftables": "nft flush ruleset", "iptables": EMPTY}
 
 
 @one_backend
@@ -53,3 +58,22 @@ def test_settings_of_an_interface(lab):
     plug = attach.Plug((box.ip,), 0, sysctls={"ipv4/conf/IFNAME/no_such": "1"})
     with pytest.raises(FileNotFoundError, match="ipv4.conf.eth0.no_such"):
         attach.connect(lab.paths, network, box.id, box.netns, plug)
+
+
+def test_the_whole_picture(lab):
+    lab.network("web", "10.20.0.0/29", "fd00:1::/64")
+    record = attach.load(lab.paths, "web")
+    one, gone = lab.container("web", name="one"), lab.define("web", name="gone")
+    sh(f"rm -r {lab.paths.container(gone.id)}")
+    seen = picture(lab.paths, record, Sight(lab.paths))
+    assert seen["Leases"][one.ipv6] == {"Container": one.id, "Name": "one", "Orphan": False}
+    assert seen["Leases"][gone.ip]["Orphan"]
+    assert [(entry["Size"], entry["Used"]) for entry in seen["Usage"]] == [(5, 2), (2**64 - 2, 2)]
+    assert seen["Drift"] == []
+    assert seen["Firewall"].startswith(lab.firewall)
+    assert all(rule["Present"] for rule in seen["Rules"])
+    assert any("10.20.0.0/29" in rule["Rule"] for rule in seen["Rules"])
+    sh(f"ip link set {record.bridge} down; {FLUSH[lab.firewall]}")
+    drifted = picture(lab.paths, record, Sight(lab.paths))
+    assert not any(rule["Present"] for rule in drifted["Rules"])
+    assert {line.split()[0] for line in drifted["Drift"]} >= {"set-gateway", "restore-rules"}
