@@ -207,7 +207,7 @@ class Lab:
             remove(self.paths, record.name, force=True)
 
     def rules(self) -> list[str]:
-        """All that is ours in the packet filter. Elements of a set come in any order, the first and last in brackets."""
+        """All that is ours in the packet filter. Elements of a set come in any order, and the ends have brackets."""
         saved = [line for line in sh("iptables-save; ip6tables-save").splitlines() if line.startswith("-A")]
         listed = sh("nft -s list table inet mini 2>/dev/null || true").splitlines()
         plain = [line.strip().removeprefix("elements = { ").rstrip(" ,}") for line in listed]
