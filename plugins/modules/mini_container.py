@@ -44,7 +44,7 @@ options:
     type: path
   working_dir:
     description: Working directory, made when it is missing.
-    type: path
+    type: str
   user:
     description: User the command runs as, C(name), C(uid), C(name:group) or C(uid:gid), looked up in the container.
     type: str
@@ -76,7 +76,7 @@ options:
     suboptions:
       target:
         description: Path in the container.
-        type: path
+        type: str
         required: true
       source:
         description: Path on the host, or the name of a volume or an image. A volume without one is anonymous.
@@ -571,11 +571,19 @@ options:
     description:
       - Whether the image is fetched from its registry. With V(missing), when a new container is to be made of it and
         it is not in the store; with V(always), on each task when the registry has another one under the name now.
+        V(true) is V(always), and V(false) is V(missing). An image that is called by its id is never fetched.
       - Logins are those of the docker and podman on the host, if there are any. For everything else that a registry may
         want, and for images from elsewhere, bring the image with M(mini.containers.mini_image) first.
-    type: str
-    choices: [never, missing, always]
+    type: raw
+    choices: [never, missing, always, true, false]
     default: missing
+  pull_check_mode_behavior:
+    description:
+      - What check mode says when O(pull) is V(always). When left out, the registry is asked for its image.
+      - With V(image_not_present) it is not asked, and an image that is in the store is no change. With V(always) the
+        task is one that changes something.
+    type: str
+    choices: [image_not_present, always]
   removal_wait_timeout:
     description: >-
       Seconds to wait for a removal to be over. Here it always is when the task returns, however long it takes, so that

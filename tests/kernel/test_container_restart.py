@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import signal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -82,6 +83,14 @@ def test_the_pause_grows_to_a_minute() -> None:
     pauses = [backoff.pause() for _number in range(12)]
     assert pauses[:4] == [0.1, 0.2, 0.4, 0.8]
     assert pauses[-1] == 60.0
+
+
+def test_a_log_without_a_limit_is_one_file(host: Any) -> None:
+    host.container(command=["sh", "-c", "seq 1 5000; echo end; exec sleep 1000"], log_options={"max-size": "-1"})
+    log = Path(host.paths.container(host.record().id, "log"))
+    eventually(lambda: log.exists() and log.read_bytes().endswith(b" end\n"))
+    assert sorted(path.name for path in log.parent.glob("log*")) == ["log"]
+    host.absent("c")
 
 
 def test_the_log_is_rotated(host: Any) -> None:

@@ -231,3 +231,16 @@ def test_secrets_that_make_no_sense(host: Any, secret: dict[str, Any], text: str
     assert "sss" not in str(caught.value)
     assert WORD not in str(caught.value)
     assert not os.path.exists(host.paths.volumes) or host.left() == []
+
+
+def test_a_replacement_for_another_reason_has_the_secrets_that_it_had(host: Any, tmp_path: Path) -> None:
+    """A task that leaves an option out keeps it, and what is in memory alone is handed on there."""
+    (tmp_path / "file").write_text("from a file")
+    secrets = [{"source": "word", "content": "from the task"}, {"source": "key", "src": f"{tmp_path}/file"}]
+    host.container(secrets=secrets)
+    (tmp_path / "file").write_text("a new one")
+    host.container(env={"A": "1"})
+    assert host.exec("c", "cat", "/run/secrets/word").stdout == b"from the task"
+    assert host.exec("c", "cat", "/run/secrets/key").stdout == b"a new one"
+    assert not host.container(secrets=secrets).plan
+    host.absent("c")

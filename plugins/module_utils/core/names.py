@@ -11,7 +11,7 @@ from .errors import BadInput
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*\Z")
 _INTERFACE = re.compile(r"(?!(?:lo|all|default)\Z)[A-Za-z][A-Za-z0-9_.-]{0,14}\Z")
-_HOSTNAME = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)(\.(?!-)[A-Za-z0-9-]{1,63}(?<!-))*\.?\Z")
+_HOSTNAME = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)(\.(?!-)[A-Za-z0-9_-]{1,63}(?<!-))*\.?\Z")
 MAX_NAME = 200
 MAX_HOSTNAME = 63  # __NEW_UTS_LEN is 64, with room for the final NUL
 
@@ -27,9 +27,11 @@ def check_name(kind: str, name: object) -> str:
 
 
 def check_hostname(name: str) -> str:
-    """A host name of RFC 1123 that fits the kernel's UTS field."""
+    """A host name of RFC 1123 that fits the kernel's UTS field; `_`, which people use, is allowed as well."""
     if len(name) > MAX_HOSTNAME or not _HOSTNAME.match(name):
-        raise BadInput(f"{name!r} is not a host name", hint=f"use letters, digits, '-' and '.', at most {MAX_HOSTNAME}")
+        raise BadInput(
+            f"{name!r} is not a host name", hint=f"use letters, digits, '-', '_' and '.', at most {MAX_HOSTNAME}"
+        )
     return name
 
 

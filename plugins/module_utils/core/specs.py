@@ -285,6 +285,11 @@ class Ulimit:
     soft: int
     hard: int
 
+    def show(self) -> str:
+        """`nofile:1024:4096`."""
+        soft, hard = ("unlimited" if number == -1 else str(number) for number in (self.soft, self.hard))
+        return f"{self.name}:{soft}:{hard}"
+
 
 @dataclass(frozen=True)
 class Attachment:
@@ -323,6 +328,10 @@ class Device:
     path: str
     source: str
     access: str = "rwm"
+
+    def show(self) -> str:
+        """`/dev/x:/dev/y:rwm`."""
+        return f"{self.source}:{self.path}:{self.access}"
 
 
 @dataclass(frozen=True)

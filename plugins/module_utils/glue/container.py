@@ -44,6 +44,8 @@ def wish(params: Mapping[str, Any]) -> Wish:
     _check_targets(fields)
     found_limits = limits(given)
     compared = comparisons(given.get("comparisons", {}), COMPARED, ALIASES)
+    if given.get("restart_retries") and given.get("restart_policy", "on-failure") != "on-failure":
+        raise BadInput("restart_retries: only restart_policy on-failure counts them", hint="give one of the two")
     if given.get("paused") and params["state"] == "healthy":
         raise BadInput("paused: a container that is paused does not become healthy", hint="say state: started")
     return Wish(
@@ -127,6 +129,11 @@ def addresses(option: str, value: list[str]) -> tuple[str, ...]:
     return tuple(value)
 
 
+def search_domains(value: list[str]) -> tuple[str, ...]:
+    """Domains; `.` alone is none at all, for a resolver."""
+    return tuple(name if name == "." else check_hostname(name) for name in value)
+
+
 def host_names(value: dict[str, Any]) -> dict[str, str]:
     """Lines for /etc/hosts; `host-gateway` is the host as the container sees it."""
     found = table("etc_hosts", value)
@@ -174,7 +181,7 @@ FIELDS: tuple[tuple[str, str, Callable[[Any], Any]], ...] = (
     ("shm_size", "shm_size", lambda value: parse_extent("shm_size", value)),
     ("oom_score_adj", "oom_score_adj", within("oom_score_adj", -1000, 1000)),
     ("dns_servers", "dns_servers", lambda value: addresses("dns_servers", value)),
-    ("dns_search_domains", "dns_search_domains", lambda value: tuple(check_hostname(name) for name in value)),
+    ("dns_search_domains", "dns_search_domains", search_domains),
     ("dns_opts", "dns_opts", lambda value: words("dns_opts", value)),
     ("etc_hosts", "etc_hosts", host_names),
     ("log_driver", "log_driver", log_driver),

@@ -44,7 +44,8 @@ def within(option: str, low: int, high: int, *, zero: bool = True) -> Callable[[
     def read(value: int) -> int:
         if not (low <= value <= high or (zero and value == 0)):
             raise BadInput(
-                f"{option}: {value} is out of range", hint=f"give {low} to {high}" + (", or 0" if zero else "")
+                f"{option}: {value} is out of range",
+                hint=f"give {low} to {high}" + (", or 0" if zero and low > 0 else ""),
             )
         return value
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -16,7 +17,8 @@ from .options import text as text_of
 from .tmpfs import memory
 
 _FORM = "write it as source:/target, source:/target:ro or /target"
-_IGNORED = frozenset("rw z Z".split())
+# What means nothing here: labels of SELinux, and how late a virtual machine's file system may be.
+_IGNORED = frozenset("rw z Z consistent cached delegated".split())
 _NO_COPY = frozenset(("nocopy", "volume-nocopy"))
 SHARED = ("rshared", "shared")
 PROPAGATION = ("rprivate", "private", "rslave", "slave", *SHARED)
@@ -63,7 +65,7 @@ def _volume(text: str) -> Mount:
         return Mount(_target("volumes", text, source), "", kind="volume")
     given = set(filter(None, modes.split(",")))
     unknown = given - _IGNORED - _NO_COPY - set(PROPAGATION) - {"ro"}
-    if not source or unknown:
+    if not source or unknown or {"ro", "rw"} <= given:
         raise BadInput(f"volumes: {text!r} is not a mount", hint=_FORM)
     propagation = next(iter(sorted(given & set(PROPAGATION))), "rprivate")
     found = _placed("volumes", text, source, target, "ro" in given, propagation)
@@ -72,6 +74,8 @@ def _volume(text: str) -> Mount:
 
 def _placed(option: str, text: str, source: str, target: str, read_only: bool, propagation: str) -> Mount:
     place = _target(option, text, target)
+    if re.match(r"~[^/]*(/|\Z)", source):
+        source = os.path.expanduser(source)
     if source.startswith("/"):
         return Mount(place, os.path.normpath(source), read_only, "bind", propagation)
     if propagation in SHARED:

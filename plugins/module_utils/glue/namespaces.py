@@ -33,6 +33,8 @@ def modes(given: dict[str, Any], networks: tuple[Attachment, ...]) -> dict[str, 
 
 def _mode(option: str, value: str) -> str:
     """The mode; what every container has when nothing is asked for is the empty text."""
+    if not value:
+        return ""
     if option in JOINING and value.startswith(CONTAINER):
         return CONTAINER + check_name("container", value[len(CONTAINER) :])
     if value not in MODES[option]:
@@ -44,7 +46,7 @@ def _mode(option: str, value: str) -> str:
 
 def _network_mode(value: str, networks: tuple[Attachment, ...]) -> dict[str, Any]:
     """The name of a network is one more entry of `networks`, and the first."""
-    if value == "default":
+    if value in ("", "default"):
         return {"network_mode": "", "networks": networks}
     if value in (HOST, NONE) or value.startswith(CONTAINER):
         if networks:

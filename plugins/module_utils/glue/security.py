@@ -28,7 +28,7 @@ def capability_names(option: str, value: list[str]) -> tuple[str, ...]:
 
 def ulimits(value: list[str]) -> tuple[Ulimit, ...]:
     """`nofile:1024:4096`, `core:0`, `nproc:unlimited`."""
-    found = []
+    found: list[Ulimit] = []
     for text in value:
         name, _colon, numbers = text.partition(":")
         soft, _colon, hard = numbers.partition(":")
@@ -37,6 +37,8 @@ def ulimits(value: list[str]) -> tuple[Ulimit, ...]:
             raise BadInput(f"ulimits: there is no limit {name!r}", hint="write it as nofile:1024:4096")
         if limit.hard != -1 and (limit.soft == -1 or limit.soft > limit.hard):
             raise BadInput(f"ulimits: in {text!r} the soft limit is above the hard one")
+        if any(limit.name == other.name for other in found):
+            raise BadInput(f"ulimits: {limit.name} is named twice", hint="name it once")
         found.append(limit)
     return tuple(sorted(found))
 
@@ -85,6 +87,8 @@ def security_option(text: str) -> dict[str, Any]:
         from ..engine.containers.seccomp_file import read_profile
 
         return {"seccomp": read_profile(value)}
+    if (name, value) == ("label", "disable"):
+        return {}  # there is never one
     if name == "apparmor" and value:
         return {"apparmor": apparmor(value)}
     raise BadInput(

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from typing import Any
 
@@ -31,6 +32,7 @@ OF_THE_TASK = {
     "image_comparison",
     "platform",
     "pull",
+    "pull_check_mode_behavior",
     "removal_wait_timeout",
     "default_host_ip",
     "keep_volumes",
@@ -68,11 +70,18 @@ def test_every_option_is_compared_or_is_the_tasks_own() -> None:
         ({"cgroup_parent": "/a/b"}, {"cgroup_parent": "a/b/"}),
         ({"cgroup_parent": "/mini"}, {}),
         ({"network_mode": "lan"}, {"networks": [{"name": "lan"}]}),
+        ({"volumes": ["/a:/b:cached"]}, {"volumes": ["/a:/b"]}),
+        ({"volumes": [f"{os.path.expanduser('~')}/x:/b"]}, {"volumes": ["~/x:/b"]}),
+        ({"security_opts": ["label:disable"]}, {"security_opts": []}),
+        ({"networks": [{**A, "aliases": ["my_db", "b"]}]}, {"networks": [{**A, "aliases": ["b", "my_db", "b"]}]}),
+        ({"tmpfs": ["/t:size=1M,mode=0755,exec"]}, {"tmpfs": ["/t:noexec,exec,mode=755,size=1024k"]}),
         (
             {"network_mode": "b", "networks": [{"name": "a"}, {"name": "b"}]},
             {"networks": [{"name": "b"}, {"name": "a"}]},
         ),
         ({"network_mode": "none"}, {"networks": []}),
+        ({"network_mode": "", "networks": [A]}, {"networks": [A]}),
+        ({"pid_mode": "", "ipc_mode": ""}, {"pid_mode": "private", "ipc_mode": "private"}),
         ({"network_mode": "default"}, {}),
         ({"pid_mode": "private", "uts": "private", "userns_mode": "host"}, {}),
         ({"exposed_ports": ["80", "81-82/udp"]}, {"exposed_ports": ["82/UDP", "80/tcp", "81/udp"]}),
@@ -105,7 +114,7 @@ NONSENSE: tuple[tuple[dict[str, Any], str], ...] = (
     ({"env_file": "/no/such"}, "cannot be read"),
     ({"env_file": "/dev"}, "cannot be read"),
     ({"working_dir": "x"}, "not an absolute path"),
-    ({"hostname": "a_b"}, "is not a host name"),
+    ({"hostname": "a!b"}, "is not a host name"),
     ({"domainname": "-"}, "is not a host name"),
     ({"volumes": ["x"]}, "is not a mount"),
     ({"volumes": ["data:/x:rshared"]}, "a volume cannot be rshared"),
@@ -174,7 +183,10 @@ NONSENSE: tuple[tuple[dict[str, Any], str], ...] = (
     ({"labels": {"": "x"}}, "is not a name"),
     ({"capabilities": ["FLY"]}, "no capability"),
     ({"cap_drop": ["FLY"]}, "no capability"),
-    ({"security_opts": ["label=disable"]}, "is not known here"),
+    ({"security_opts": ["label=type:x"]}, "is not known here"),
+    ({"ulimits": ["nofile:1", "nofile:2"]}, "nofile is named twice"),
+    ({"volumes": ["/a:/b:ro,rw"]}, "is not a mount"),
+    ({"restart_policy": "always", "restart_retries": 3}, "only restart_policy on-failure counts them"),
     ({"security_opts": ["seccomp=relative.json"]}, "is not known here"),
     ({"security_opts": ["seccomp=/no/such"]}, "cannot be read"),
     ({"security_opts": ["seccomp=/etc/passwd"]}, "is not JSON"),

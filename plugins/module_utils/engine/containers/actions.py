@@ -214,7 +214,11 @@ class Actions:
     def write_secrets(self, step: Step) -> None:
         """Into memory; what is remembered of them is a digest."""
         self._before = (self.record, secrets.in_memory(self.paths, self.record))
-        self._save(secrets.write(self.paths, self.record, self.contents))
+        old = whole(self.paths, behind(self.paths.name_aside(self.name)))
+        contents = self.contents
+        if contents is not None:
+            contents = {**secrets.kept(self.paths, self.record, old), **contents}
+        self._save(secrets.write(self.paths, self.record, contents))
 
     def give_secrets_back(self, step: Step) -> None:
         """The contents that were there before."""

@@ -38,6 +38,7 @@ from .record import ContainerRecord, NamedSpec
 
 CGROUP_PARENT = "/mini"
 NO_LOG = "none"
+UNLIMITED = 2**63 - 1  # bytes of a log that is never rotated
 TERM = "xterm"  # what every terminal of today understands, as in Docker
 
 
@@ -68,7 +69,7 @@ def build(
             ANNOTATION_STATE: paths.run_state(record.id),
             ANNOTATION_EXIT: paths.exit(record.id),
             ANNOTATION_LOG: "" if spec.log_driver == NO_LOG else "log",
-            ANNOTATION_LOG_SIZE: str(spec.log_max_size or MAX_SIZE),
+            ANNOTATION_LOG_SIZE: str(UNLIMITED if spec.log_max_size < 0 else spec.log_max_size or MAX_SIZE),
             ANNOTATION_LOG_FILES: str(spec.log_max_files or MAX_FILES),
             ANNOTATION_RESTART: f"{spec.restart_policy}:{spec.restart_retries}",
             ANNOTATION_AFTERWARDS: json.dumps(list(afterwards)) if afterwards else "",

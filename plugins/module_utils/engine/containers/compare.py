@@ -133,6 +133,8 @@ def _title(name: str) -> str:
 def _show_limit(name: str, value: Any) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{path}: {rate}" for path, rate in sorted(value.items())) or "none"
+    if name == "memory_swap" and value == -1:
+        return "unlimited"
     if (not value and name != "memory_swappiness") or value == -1:
         return "none"
     if name in ("memory", "memory_swap", "memory_reservation"):
@@ -151,6 +153,8 @@ _SHORT: dict[str, Callable[[Any], str]] = {
     "mounts": lambda item: str(item.show()),
     "networks": lambda item: str(item.show()),
     "ports": lambda item: str(item.show()),
+    "ulimits": lambda item: str(item.show()),
+    "devices": lambda item: str(item.show()),
     "secrets": lambda item: str(item.name),
     "volumes_from": lambda item: str(item.container),
 }
@@ -161,6 +165,8 @@ def _show(name: str, value: Any) -> str:
         return "a profile"
     if name == "healthcheck":
         return value.show() if value else "none"
+    if name in ("log_max_size", "shm_size"):
+        return "unlimited" if value == -1 else show_size(value) if value else "the default"
     if name in _SHORT:
         return "[" + ", ".join(_SHORT[name](item) for item in value) + "]"
     return repr(list(value)) if isinstance(value, tuple) else repr(value)

@@ -60,6 +60,13 @@ def in_memory(paths: Paths, record: ContainerRecord) -> dict[str, bytes]:
     return found
 
 
+def kept(paths: Paths, record: ContainerRecord, old: Optional[ContainerRecord]) -> dict[str, bytes]:
+    """The contents that a container has from the one that it replaces; what is in a file of the host is read again."""
+    without_file = {secret.name for secret in record.spec.secrets if not secret.src}
+    found = in_memory(paths, old) if old else {}
+    return {name: content for name, content in found.items() if name in without_file}
+
+
 def write(paths: Paths, record: ContainerRecord, contents: Optional[Mapping[str, bytes]]) -> ContainerRecord:
     """Put every secret of the container in its place; the record with their digests.
 
