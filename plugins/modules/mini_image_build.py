@@ -58,6 +58,12 @@ options:
         M(mini.containers.mini_network).
     type: str
     default: default
+  etc_hosts:
+    description: Names and addresses for the C(/etc/hosts) that C(RUN) instructions have. They are in no layer.
+    type: dict
+  shm_size:
+    description: Size of C(/dev/shm) for C(RUN) instructions, such as V(64M).
+    type: str
   pull:
     description: Whether registries are asked for base images that are here. Those that are not here are always pulled.
     type: bool
@@ -182,6 +188,8 @@ ARGUMENT_SPEC: dict[str, Any] = {
     "target": {"type": "str"},
     "labels": {"type": "dict"},
     "network": {"type": "str", "default": "default"},
+    "etc_hosts": {"type": "dict"},
+    "shm_size": {"type": "str"},
     "pull": {"type": "bool", "default": False},
     "nocache": {"type": "bool", "default": False},
     "rebuild": {"type": "str", "choices": ["never", "always"], "default": "always"},

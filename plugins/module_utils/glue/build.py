@@ -9,6 +9,7 @@ from typing import Any
 
 from ..core.errors import BadInput, NotFound
 from ..core.names import check_name
+from ..core.units import parse_extent
 from ..engine.builds.spec import HOST, NONE, BuildSpec
 from ..image import platform
 from ..image.reference import parse
@@ -40,7 +41,15 @@ def build_spec(params: Mapping[str, Any]) -> BuildSpec:
         renew=params.get("rebuild") != "never",
         secrets=dict(_secret(secret) for secret in params.get("secrets") or ()),
         platform=platform.parse(params["platform"]) if params.get("platform") else None,
+        etc_hosts=_hosts(params["etc_hosts"]) if params.get("etc_hosts") else {},
+        shm_size=parse_extent("shm_size", params["shm_size"]) if params.get("shm_size") else 0,
     )
+
+
+def _hosts(value: dict[str, Any]) -> dict[str, str]:
+    from .container import host_names  # with all that containers have of options
+
+    return host_names(value)
 
 
 def _secret(secret: Mapping[str, Any]) -> tuple[str, bytes]:

@@ -112,14 +112,13 @@ def test_a_failing_command_is_shown_and_what_was_done_is_kept(builder: Any) -> N
     ("text", "message"),
     [
         ("FROM box\nCOPY nothing /\n", "Containerfile:2: there is no nothing; names count from the top of the context"),
-        ("FROM box\nCOPY no*thing /\n", "Containerfile:2: there is no no*thing"),
         ("FROM box\nCOPY ../../etc/passwd /\n", "Containerfile:2: there is no ../../etc/passwd"),
         ("FROM box\nCOPY hidden /\n", "Containerfile:2: there is no hidden"),
         ("FROM box\nCOPY f g /x\n", "Containerfile:2: COPY has several sources, so /x must be a directory"),
         ("FROM box\nCOPY [fg] /x\n", "Containerfile:2: [fg] is more than one file, so /x must be a directory"),
         ("FROM box\nCOPY f /etc/passwd/x\n", "Containerfile:2: /etc/passwd is there, and is no directory"),
         ("FROM box\nCOPY --chown=nobody f /x\n", "Containerfile:2: the container has no user 'nobody'"),
-        ("FROM box\nCOPY --chmod=u+x f /x\n", "Containerfile:2: --chmod=u+x is not a mode"),
+        ("FROM box\nCOPY --chmod=z+x f /x\n", "Containerfile:2: --chmod=z+x is not a mode"),
         (
             "FROM box AS a\nCOPY --from=later f /\nFROM box AS later\nFROM a\n",
             "Containerfile:2: --from=later: the stage has to stand",
@@ -170,6 +169,17 @@ def test_the_file_may_be_called_otherwise_and_have_its_own_rules(builder: Any) -
     elsewhere.write_text("FROM scratch\nCOPY b /3\n")
     builder.build(dockerfile=str(elsewhere))
     assert [line.split()[-1] for line in builder.tree()] == ["3"]
+
+
+def test_a_pattern_may_match_nothing_and_names_may_be_excluded(builder: Any) -> None:
+    builder.write(lock="l", d__a_dottxt="a", d__b_dotmd="b", d__e__c_dottxt="c", d__e__keep_dottxt="k")
+    flags = "--exclude=*.md --exclude=**/*.txt --exclude=!e/keep.txt --chmod=go-r,u+X"
+    builder.build(f"FROM box\nCOPY lock none* /x/\nCOPY none* /y/\nCOPY {flags} d /z\n")
+    assert builder.tree() == ["40711 0:0 z", "40711 0:0 z/e", "100600 0:0 z/e/keep.txt"]
+    builder.write(d__a_dottxt="new")
+    assert builder.actions() == []
+    builder.write(d__e__keep_dottxt="new")
+    assert builder.actions() == ["copy", "name", "sweep"]
 
 
 def test_here_documents(builder: Any) -> None:
@@ -254,6 +264,15 @@ def test_networks(builder: Any, network: str, flag: str, links: int) -> None:
     assert int(builder.top().joinpath("links").read_text()) == links
     assert not [line for line in builder.tree() if " etc/" in line]
     builder.host.no_network("lan")
+
+
+def test_hosts_and_shared_memory(builder: Any) -> None:
+    text = "FROM box\nRUN grep peer /etc/hosts > /hosts; grep /dev/shm /proc/mounts > /shm\n"
+    builder.build(text, etc_hosts={"peer": "192.0.2.7"}, shm_size="3M")
+    assert builder.top().joinpath("hosts").read_text().split() == ["192.0.2.7", "peer"]
+    assert "size=3072k" in builder.top().joinpath("shm").read_text()
+    assert builder.actions(etc_hosts={"peer": "192.0.2.7"}, shm_size="3M") == []
+    assert builder.actions(etc_hosts={"peer": "192.0.2.8"}) == ["run", "name", "sweep"]
 
 
 def test_an_archive_may_be_given_to_others(builder: Any) -> None:

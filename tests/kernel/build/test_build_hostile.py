@@ -58,14 +58,19 @@ def test_a_mark_of_the_overlay_is_no_file(builder: Any) -> None:
         builder.build("FROM box\nCOPY . /etc/\n")
 
 
-@pytest.mark.parametrize("source", ["link", "link/secret", "li*/secret", "up/canary/secret"])
+@pytest.mark.parametrize("source", ["link", "link/secret", "up/canary/secret"])
 def test_no_link_of_a_context_leads_outside(builder: Any, canary: Path, source: str) -> None:
     (builder.context / "link").symlink_to(canary)
     (builder.context / "up").symlink_to("../../../../../../../..")
-    with pytest.raises(MiniError, match="Containerfile:2: there is no "):
-        builder.build(f"FROM scratch\nCOPY {source} /x\n")
-    with pytest.raises(MiniError, match="Containerfile:2: there is no "):
-        builder.build(f"FROM box\nRUN --mount=type=bind,source={source},target=/x true\n")
+    for text in (f"COPY {source} /x", f"RUN --mount=type=bind,source={source},target=/x true"):
+        with pytest.raises(MiniError, match="Containerfile:3: .*(there is no |is not one file)"):
+            builder.build(f"FROM box\n\n{text}\n")
+
+
+def test_no_pattern_of_names_leads_outside(builder: Any, canary: Path) -> None:
+    (builder.context / "link").symlink_to(canary)
+    builder.build("FROM scratch\nCOPY li*/secret l*k/* /x/\n")
+    assert builder.tree() == []
 
 
 def test_no_link_of_an_image_leads_outside(builder: Any, canary: Path) -> None:

@@ -154,7 +154,7 @@ ADD x z
     assert shell.command == ("/bin/sh", "-c", "echo $V")
     assert shell.env == {"PATH": "/bin", "B": "base", "V": "v", "X": "x"}
     assert plain.command == ("a", "$V")
-    assert (copy.sources, copy.target, copy.owner, copy.mode) == (("av", "b"), "/w/sub/c/", "v:x", 0o644)
+    assert (copy.sources, copy.target, copy.owner, copy.mode) == (("av", "b"), "/w/sub/c/", "v:x", "0644")
     assert (add.sources, add.target, add.unpack) == (("x",), "/w/sub/z", True)
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 
 from ...core.errors import BadInput
+from ...image.containerfile.patterns import ignore
 from ...image.replica import opened
 from ...image.workspace import Workspace
 from . import archives, users
@@ -26,6 +27,7 @@ def copy(work: Copy, tree: Tree, root: int, space: Workspace, time_ns: int) -> N
     asked = users.owner(root, work.owner) if work.owner else None
     copier = Copier(root, Dress(asked or (None if tree.owned else ROOT), work.mode, trusted=tree.owned))
     unpacking = Copier(root, Dress(asked, work.mode, trusted=True))
+    tree = tree._replace(exclude=ignore(work.exclude))
     for source in work.sources:
         paths = tree.find(source)
         if len(paths) > 1 and not work.target.endswith("/"):

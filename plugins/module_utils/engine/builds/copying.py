@@ -31,6 +31,7 @@ from ...image.rooted import clear, mode_of, write_all
 from ...image.tree import Item
 from ...linux.files import open_in_root
 from ..copies.place import MAX_LINKS, find
+from . import modes
 from .sources import Tree
 
 _SETID = 0o6000
@@ -45,7 +46,7 @@ class Dress(NamedTuple):
     """
 
     owner: Optional[tuple[int, int]] = None
-    mode: Optional[int] = None
+    mode: str = ""
     trusted: bool = False
 
     def of(self, found: os.stat_result) -> Look:
@@ -53,7 +54,11 @@ class Dress(NamedTuple):
         look = Look.of(found)
         kept = look.mode if self.trusted or not stat.S_ISREG(found.st_mode) else look.mode & ~_SETID
         uid, gid = self.owner or (look.uid, look.gid)
-        return Look(uid, gid, kept if self.mode is None else self.mode, look.mtime_ns)
+        return Look(uid, gid, self.changed(kept, directory=stat.S_ISDIR(found.st_mode)), look.mtime_ns)
+
+    def changed(self, mode: int, *, directory: bool = False) -> int:
+        """The mode that is asked for, if any."""
+        return modes.changed(self.mode, mode, directory=directory) if self.mode else mode
 
     def attributes(self, original: int) -> dict[str, bytes]:
         """The extended attributes of a copy."""
@@ -88,8 +93,7 @@ class Copier:
         path = self._inside(target, name)
         self.make(os.path.dirname(path), time_ns)
         self._touch(os.path.dirname(path))
-        mode = 0o644 if self._dress.mode is None else self._dress.mode
-        look = Look(*(self._dress.owner or (0, 0)), mode, time_ns)
+        look = Look(*(self._dress.owner or (0, 0)), self._dress.changed(0o644), time_ns)
         with find(self._root, path, follow=True) as place:
             put_file(place.parent, place.name, look, lambda fd: write_all(fd, content))
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ...core.errors import BadInput
+from ...image.containerfile.patterns import ignore
 from . import cache
 from .cache import Made
 from .context import Context
@@ -56,7 +57,7 @@ class Keys:
         self.wanted = wanted
         self.evaluation = evaluation
         self.chains = Chains(evaluation)
-        self._digests: dict[str, str] = {}
+        self._digests: dict[tuple[str, tuple[str, ...]], str] = {}
 
     def of(self, stage: int, work: Work, *, again: bool = False) -> str:
         """The key of a step on what its stage has so far. With `again`, what it copies is read once more."""
@@ -66,27 +67,28 @@ class Keys:
         return cache.key(cache.top(self.chains.diff_ids(stage)), work.name, *parts, self.wanted.args.get(EPOCH, ""))
 
     def _copy(self, work: Copy) -> tuple[Any, ...]:
-        files = [(source, self._files(work.origin, source)) for source in work.sources]
-        return files, work.contents, work.target, work.owner, work.mode
+        files = [(source, self._files(work.origin, source, work.exclude)) for source in work.sources]
+        return files, work.exclude, work.contents, work.target, work.owner, work.mode
 
-    def _files(self, origin: Origin, pattern: str) -> Any:
+    def _files(self, origin: Origin, pattern: str, exclude: tuple[str, ...] = ()) -> Any:
         """What is copied, by its content; out of a stage, the layers that it is in say as much."""
         if not origin.is_context:
             return cache.top(self.chains.of(origin)), pattern
-        return [(path, self._digest(path)) for path in self.context.tree.find(pattern)]
+        return [(path, self._digest(path, exclude)) for path in self.context.tree.find(pattern)]
 
-    def _digest(self, path: str) -> str:
-        if path not in self._digests:
-            self._digests[path] = self.context.tree.digest(path)
-        return self._digests[path]
+    def _digest(self, path: str, exclude: tuple[str, ...]) -> str:
+        if (path, exclude) not in self._digests:
+            tree = self.context.tree._replace(exclude=ignore(exclude))
+            self._digests[path, exclude] = tree.digest(path)
+        return self._digests[path, exclude]
 
     def _run(self, work: Run) -> tuple[Any, ...]:
         config, mounts = work.config, []
         for mount in work.mounts:
             files = self._files(mount.origin, mount.source or "/") if mount.kind == "bind" else ""
             mounts.append((mount.kind, mount.target, mount.source, mount.options, files))
-        network = work.network or self.wanted.network
-        return work.command, work.script, work.env, config.user, config.working_dir, mounts, network
+        around = mounts, work.network or self.wanted.network, dict(self.wanted.etc_hosts)
+        return work.command, work.script, work.env, config.user, config.working_dir, *around
 
 
 def _of(work: Workdir) -> tuple[Any, ...]:

@@ -75,6 +75,8 @@ class Room:
                     labels={LABEL: str(self._wanted.reference)},
                     networks=attachments,
                     network_mode=mode,
+                    etc_hosts=dict(self._wanted.etc_hosts),
+                    shm_size=self._wanted.shm_size,
                     stop_timeout=0,
                 ),
                 contents,
@@ -111,11 +113,11 @@ class Room:
         """A copy of its own: what is ignored is not in it, and what is written to it is lost, as in Docker."""
         place = directory(self._space)
         with self._tree(wanted.origin) as tree, opened(os.open(place, os.O_PATH | os.O_DIRECTORY)) as root:
-            path, *more = tree.find(wanted.source or "/")
-            if more:
-                raise BadInput(f"--mount: source={wanted.source} is more than one file")
+            found = tree.find(wanted.source or "/")
+            if len(found) != 1:
+                raise BadInput(f"--mount: source={wanted.source} is not one file or directory")
             copier = Copier(root, Dress(None if tree.owned else ROOT, trusted=tree.owned))
-            copier.copy(tree, path, "/bound")
+            copier.copy(tree, found[0], "/bound")
             copier.finish()
         writable = bool({"rw", "readwrite"} & set(wanted.options))
         return Mount(wanted.target, os.path.join(place, "bound"), read_only=not writable)

@@ -26,18 +26,25 @@ _PIECE = 2**20
 
 
 class Tree(NamedTuple):
-    """A directory, open as `root`. `owned`: owners count, as those in a stage do and those in a context do not."""
+    """A directory, open as `root`. `owned`: owners count, as those in a stage do and those in a context do not.
+
+    Names that are to be ignored count from the root, those to be excluded from each source.
+    """
 
     root: int
     ignore: Optional[Ignore] = None
     owned: bool = False
+    exclude: Optional[Ignore] = None
 
     def find(self, pattern: str) -> list[str]:
-        """The paths, from the top and in order, that a source of COPY means. `NotFound` when there are none."""
+        """The paths, from the top and in order, that a source of COPY means.
+
+        `NotFound` for a name that there is not; a pattern may match nothing, as in BuildKit.
+        """
         path = os.path.normpath("/" + pattern).strip("/")
         found = self._matching("", path.split("/")) if has_magic(path) else [path]
         found = [one for one in found if self._is_wanted(one)]
-        if not found:
+        if not found and not has_magic(path):
             hint = "" if self.owned else "names count from the top of the context, without what is ignored"
             raise NotFound(f"there is no {pattern}", hint=hint or None)
         return found
@@ -65,7 +72,7 @@ class Tree(NamedTuple):
                 found = place.stat(b"")
                 if found is None or not self.ignore or not real or not self.ignore.matches(real):
                     return found is not None
-                return stat.S_ISDIR(found.st_mode) and bool(self._skip(place, real).needed)
+                return stat.S_ISDIR(found.st_mode) and bool(_skip(place, (self.ignore, real)).needed)
         except (OSError, NotFound):
             return False
 
@@ -97,17 +104,9 @@ class Tree(NamedTuple):
                 raise NotFound(f"{path} has gone meanwhile", hint="run the task again")
             yield Item(b"", place.parent, place.name, found)
             if stat.S_ISDIR(found.st_mode):
-                skip: Collection[bytes] = self._skip(place, real) if self.ignore else ()
+                rules = [(one, at) for one, at in ((self.ignore, real), (self.exclude, "")) if one]
                 with opened(open_directory(place.parent, place.name)) as top:
-                    yield from walk(fd_path(top), skip, cross=True)
-
-    def _skip(self, place: Place, real: str) -> _Skip:
-        skip = _Skip(self.ignore or Ignore(), real)
-        if skip.ignore.has_exceptions:
-            with opened(open_directory(place.parent, place.name)) as top:
-                for item in walk(fd_path(top), cross=True):
-                    skip.consider(item.path)
-        return skip
+                    yield from walk(fd_path(top), _skip(place, *rules) if rules else (), cross=True)
 
     def digest(self, path: str) -> str:
         """Of names, kinds, modes and contents. Times are none of it, and owners only where they count."""
@@ -126,18 +125,21 @@ class Tree(NamedTuple):
 
 
 class _Skip(Collection[bytes]):
-    """The paths below a directory that are left out. `needed` are ignored directories with wanted things in them."""
+    """The paths below a directory that are left out. `needed` are directories with wanted things in them.
 
-    def __init__(self, ignore: Ignore, real: str) -> None:
-        self.ignore = ignore
+    Each rule counts from another place above the directory.
+    """
+
+    def __init__(self, rules: Collection[tuple[Ignore, str]]) -> None:
         self.needed: set[bytes] = set()
-        self._above = f"{real}/" if real else ""
+        self._rules = rules
 
     def __contains__(self, path: object) -> bool:
         return isinstance(path, bytes) and path not in self.needed and self._ignored(path)
 
     def _ignored(self, path: bytes) -> bool:
-        return self.ignore.matches(self._above + os.fsdecode(path))
+        name = os.fsdecode(path)
+        return any(ignore.matches(os.path.join(above, name)) for ignore, above in self._rules)
 
     def consider(self, path: bytes) -> None:
         """Keep the directories on the way to what is wanted."""
@@ -151,6 +153,16 @@ class _Skip(Collection[bytes]):
 
     def __iter__(self) -> Iterator[bytes]:
         raise NotImplementedError("nobody knows what all may be ignored")
+
+
+def _skip(place: Place, *rules: tuple[Ignore, str]) -> _Skip:
+    """Where there are exceptions, a directory is looked through for them first."""
+    skip = _Skip(rules)
+    if any(ignore.has_exceptions for ignore, _above in rules):
+        with opened(open_directory(place.parent, place.name)) as top:
+            for item in walk(fd_path(top), cross=True):
+                skip.consider(item.path)
+    return skip
 
 
 def _content(fd: int) -> str:

@@ -34,3 +34,5 @@ class BuildSpec:
     renew: bool = True
     secrets: Mapping[str, bytes] = field(default_factory=dict, repr=False)
     platform: Optional[Platform] = None
+    etc_hosts: Mapping[str, str] = field(default_factory=dict)
+    shm_size: int = 0

@@ -20,6 +20,7 @@ from ...core.units import parse_duration
 from ...image.containerfile.expand import Lexer, variables_only
 from ...image.containerfile.instruction import Instruction
 from ...image.containerfile.lines import heredoc
+from . import modes
 from .runmounts import run_mount
 from .works import CONTEXT, Copy, Entry, Origin, Run, Work, Workdir
 
@@ -30,7 +31,6 @@ PROXIES = tuple(
 NETWORKS = ("default", "none", "host")
 _PORT = re.compile(r"(\d{1,5})(?:-(\d{1,5}))?(?:/(tcp|udp|sctp))?\Z", re.IGNORECASE)
 _SIGNAL = re.compile(r"(?:SIG)?[A-Za-z0-9+-]{2,12}\Z|\d{1,2}\Z")
-_MODE = re.compile(r"[0-7]{1,4}\Z")
 
 
 class Reader:
@@ -212,8 +212,6 @@ class Reader:
         self._refuse(found, paths, target)
         origin = self._origin(found.flag("from")) if found.flag("from") else CONTEXT
         mode = self._word(found.flag("chmod"))
-        if mode and not _MODE.match(mode):
-            raise BadInput(f"--chmod={mode} is not a mode", hint="write it in octal, as 0644")
         work = Copy(
             found.line,
             f"{found.name} {' '.join([*(f'--{flag}={value}' for flag, value in found.flags), *sources, target])}",
@@ -222,8 +220,9 @@ class Reader:
             self._absolute(target),
             origin,
             self._word(found.flag("chown")),
-            int(mode, 8) if mode else None,
+            modes.check(mode) if mode else "",
             unpack=found.name == "ADD",
+            exclude=tuple(self._word(pattern) for pattern in found.every("exclude")),
         )
         self._note(work.text, work)
 

@@ -61,7 +61,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Copy:
-    """Files. With `unpack`, archives give what is in them."""
+    """Files, but for those below a source that patterns `exclude`. With `unpack`, archives give what is in them."""
 
     line: int
     text: str
@@ -70,8 +70,9 @@ class Copy:
     target: str
     origin: Origin = CONTEXT
     owner: str = ""
-    mode: Optional[int] = None
+    mode: str = ""
     unpack: bool = False
+    exclude: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:

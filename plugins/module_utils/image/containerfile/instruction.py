@@ -14,7 +14,7 @@ from ...core.errors import BadInput
 from .lines import Heredoc, Line, split
 
 _BLANKS = re.compile(r"[\t\v\f\r ]+")
-_COPY_FLAGS = ("chown", "chmod", "link")
+_COPY_FLAGS = ("chown", "chmod", "link", "exclude")
 # Which flags an instruction may have.
 _FLAGS = {
     "FROM": ("platform",),
@@ -24,7 +24,7 @@ _FLAGS = {
     "HEALTHCHECK": ("interval", "timeout", "start-period", "start-interval", "retries"),
 }
 _SWITCHES = ("link",)
-_REPEATED = ("mount",)
+_REPEATED = ("mount", "exclude")
 
 
 class Instruction(NamedTuple):

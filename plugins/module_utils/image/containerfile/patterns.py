@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import posixpath
 import re
+from collections.abc import Collection
+from typing import Optional
 
 from ...core.errors import BadInput
 from .where import located
@@ -106,6 +108,14 @@ class Ignore:
             if ignored == excepted and any(expression.match(name) for name in names):
                 ignored = not excepted
         return ignored
+
+
+def ignore(patterns: Collection[str]) -> Optional[Ignore]:
+    """Those of --exclude; None for none."""
+    found = Ignore()
+    for pattern in patterns:
+        found.add(pattern)
+    return found if patterns else None
 
 
 def read_ignore(text: str, file: str) -> Ignore:
