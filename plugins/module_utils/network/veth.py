@@ -16,13 +16,14 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from ..core.errors import StepFailed
+from ..core.errors import Conflict, StepFailed
 from ..core.names import interface_name
 from ..linux.files import write_kernel
 from . import rtnl
 from .netns import entered
 from .rtnl import Rtnl
 
+BRIDGE_PORTS = 1023  # BR_MAX_PORTS, net/bridge/br_private.h, where port 0 is none
 DEFAULT = {4: "0.0.0.0/0", 6: "::/0"}
 FIRST_METRIC = {4: 0, 6: 1}  # 0 is no metric in IPv6: the kernel takes 1024 for it
 
@@ -122,6 +123,13 @@ def _replace(host: Rtnl, inside: Rtnl, cable: Cable, netns: str, bridge: int) ->
     fd = os.open(netns, os.O_RDONLY | os.O_CLOEXEC)
     try:
         rtnl.create_veth(host, cable.host, cable.inside, fd, cable.hardware, cable.mtu, bridge)
+    except OSError as exc:
+        if exc.errno == errno.EXFULL:
+            raise Conflict(
+                f"the bridge {cable.bridge} has no port left: the kernel gives it {BRIDGE_PORTS}",
+                hint="use another network for more containers",
+            ) from exc
+        raise
     finally:
         os.close(fd)
 

@@ -70,8 +70,13 @@ def test_containers_talk_at_once(lab, families):
 def test_the_way_out(lab):
     lab.network("web", "fd00:1::/64")
     lab.network("quiet", "fd00:2::/64", internal=True)
+    lab.network("other", "fd00:3::/64")
     lab.serve(lab.neighbour, 80, ip="::")
-    assert lab.ask(lab.container("web").netns, NEIGHBOUR_LAN6, 80)
+    box = lab.container("web")
+    assert lab.ask(box.netns, NEIGHBOUR_LAN6, 80) == HOST_LAN6, "nobody outside knows of the network"
+    lab.serve(box.netns, 80, ip="::")
+    assert lab.refuses(lab.neighbour, box.ipv6, 80)
+    assert lab.refuses(lab.container("other", name="other").netns, box.ipv6, 80)
     quiet = lab.container("quiet", name="quiet")
     assert "default" not in inside(quiet, "ip -6 route")
 

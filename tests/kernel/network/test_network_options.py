@@ -10,6 +10,7 @@ from ansible_collections.mini.containers.plugins.module_utils.engine.networks.co
 from ansible_collections.mini.containers.plugins.module_utils.engine.networks.packetfilter import Sight
 from ansible_collections.mini.containers.plugins.module_utils.engine.networks.picture import picture
 from ansible_collections.mini.containers.plugins.module_utils.engine.networks.record import BRIDGE
+from ansible_collections.mini.containers.plugins.module_utils.network import netns
 
 from .conftest import NEIGHBOUR_LAN, sh
 from .test_network_life import names, one_backend
@@ -77,3 +78,23 @@ def test_the_whole_picture(lab):
     drifted = picture(lab.paths, record, Sight(lab.paths))
     assert not any(rule["Present"] for rule in drifted["Rules"])
     assert {line.split()[0] for line in drifted["Drift"]} >= {"set-gateway", "restore-rules"}
+
+
+@one_backend
+def test_a_bridge_that_has_no_port_left(lab, tmp_path):
+    """One sentence, and no cable half laid."""
+    lab.network("web")
+    bridge = attach.load(lab.paths, "web").bridge
+    pair = "link add d{0} group 77 master {1} type veth peer name e{0}\nlink set e{0} master {1}\n"
+    lines = [pair.format(number, bridge) for number in range(511)]
+    lines.append(f"link add d511 group 77 master {bridge} type veth\n")
+    (tmp_path / "batch").write_text("".join(lines), encoding="ascii")
+    sh(f"ip -batch {tmp_path}/batch")
+    box = lab.define("web")
+    netns.create(box.netns)
+    before = sh("ls /sys/class/net")
+    with pytest.raises(Conflict, match=f"the bridge {bridge} has no port left: the kernel gives it 1023"):
+        lab.connect(box)
+    assert sh("ls /sys/class/net") == before
+    sh("ip link del group 77")
+    lab.connect(box)
