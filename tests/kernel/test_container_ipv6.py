@@ -63,6 +63,7 @@ def test_facts(both: Any) -> None:
 
 
 def test_an_address_stays_reserved_and_is_changed_live(both: Any) -> None:
+    both.container("web", networks=LAN)
     both.container(networks=[{"name": "lan", "ipv6_address": "fd00:77::9"}])
     pid = both.pid()
     both.container(state="stopped")
@@ -73,7 +74,9 @@ def test_an_address_stays_reserved_and_is_changed_live(both: Any) -> None:
     pid = both.pid()
     both.container(networks=[{"name": "lan", "ipv6_address": "fd00:77::a"}])
     assert both.pid() == pid
-    assert both.record().networks["lan"].ips == ("10.77.1.2", "fd00:77::a")
+    assert both.record().networks["lan"].ips == ("10.77.1.3", "fd00:77::a")
+    assert "fd00:77::a c" in hosts(both, "web")
+    assert "fd00:77::9 c" not in hosts(both, "web")
     shown = both.exec("c", "busybox", "ip", "-6", "addr", "show", "eth0").stdout.decode()
     assert "fd00:77::a/64" in shown
     assert "fd00:77::9" not in shown
@@ -121,3 +124,16 @@ def test_only_ipv6(host: Any) -> None:
     assert any(line.endswith("::1 gate") for line in hosts(host, "c"))
     host.absent("c", "web")
     host.no_network("lan")
+
+
+def test_the_way_out(both: Any) -> None:
+    """By the network of the highest priority, in both families."""
+    both.network("other", "10.77.2.0/24", "fd00:78::/64")
+    for first, gateway in ((1, "fd00:78::1"), (0, "fd00:77::1")):
+        both.container(networks=[{"name": "lan"}, {"name": "other", "gw_priority": first}])
+        shown = both.exec("c", "busybox", "ip", "-6", "route").stdout.decode()
+        ways = [line.split() for line in shown.splitlines() if line.startswith("default")]
+        assert min(ways, key=lambda way: int(way[way.index("metric") + 1]))[2] == gateway
+    assert not both.container().plan
+    both.absent("c")
+    both.no_network("other")

@@ -40,7 +40,7 @@ SERVER = ["sh", "-c", "echo page > /tmp/index.html; exec httpd -f -p 80 -h /tmp"
 def lan(host: Any) -> Iterator[Any]:
     """A host with a network, and the code that is run at boot, which knows the run root by the state root."""
     host.paths = Paths(host.paths.state_root)
-    host.network()
+    host.network(enable_ipv6=True)
     install._write_code(host.paths)
     yield host
     host.no_network("lan")
@@ -82,6 +82,7 @@ def _of_another_boot(path: Path) -> None:
 def flush() -> None:
     subprocess.run(["nft", "flush", "ruleset"], check=True)
     Path("/proc/sys/net/ipv4/ip_forward").write_text("0")
+    Path("/proc/sys/net/ipv6/conf/all/forwarding").write_text("0")
 
 
 def boot(host: Any) -> subprocess.CompletedProcess[str]:

@@ -94,7 +94,7 @@ def test_a_family_comes_and_goes(lab):
     lab.network("web")
     box = lab.container("web")
     added = ["install-rules", "set-bridge-sysctls", "set-gateway", "allow-forwarding"]
-    assert names(lab.network("web", **BOTH)) == ["write-network", "sort-leases", *added]
+    assert names(lab.network("web", **BOTH)) == ["write-network", *added, "sort-leases"]
     network = attach.load(lab.paths, "web")
     assert attach.misplaced(network, [box.ip]) == "the network has IPv6 now"
     box.ips = {"web": attach.lease(lab.paths, network, box.id)}

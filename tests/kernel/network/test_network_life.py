@@ -363,6 +363,34 @@ def test_a_change_that_fails_is_taken_back(lab):
 
 
 @one_backend
+@pytest.mark.parametrize("step", ["write-network", "install-rules", "set-gateway"])
+def test_addresses_are_kept_when_a_change_fails(lab, step):
+    lab.network("web")
+    box = lab.container("web")
+
+    def fail(event, at):
+        if (event, at.name) == ("done", step):
+            raise OSError(28, "No space left on device")
+
+    with pytest.raises(StepFailed, match="No space left"):
+        lab.network("web", "10.77.0.0/24", force=True, observer=fail)
+    assert attach.members(lab.paths, "web") == [box.id]
+    assert attach.lease(lab.paths, attach.load(lab.paths, "web"), box.id) == box.ips["web"]
+    assert lab.define("web", name="other").ip != box.ip
+
+
+@one_backend
+@pytest.mark.parametrize("step", ["disconnect-container", "write-network", "set-gateway", "sort-leases"])
+def test_killed_while_addresses_are_taken(lab, step):
+    lab.network("web")
+    box = lab.container("web")
+    killed(lambda observer: lab.network("web", "10.77.0.0/24", force=True, observer=observer), step, "done")
+    lab.network("web", "10.77.0.0/24", force=True)
+    assert names(lab.network("web", "10.77.0.0/24")) == []
+    assert attach.lease(lab.paths, attach.load(lab.paths, "web"), box.id) == ("10.77.0.2", "")
+
+
+@one_backend
 def test_records_of_containers_that_make_no_sense(lab):
     """In doubt an address stays with its container."""
     lab.network("web")

@@ -170,6 +170,15 @@ def test_a_family_that_comes_and_goes(tmp_path):
     assert ipam.leases(both.directory) == {"fd00::2": "a"}
 
 
+def test_leases_of_the_first_version(pool):
+    """No map, a cursor in a link, one address a container."""
+    os.mkdir(pool.directory)
+    for name, ip in (("a", "10.1.0.2"), ("b", "10.1.0.4")):
+        os.symlink(name, os.path.join(pool.directory, ip))
+        os.symlink(ip, os.path.join(pool.directory, name))
+    assert [take(pool, name) for name in ("a", "b", "c")] == ["10.1.0.2", "10.1.0.4", "10.1.0.3"]
+
+
 def test_from_the_range_alone(tmp_path):
     aux = {"printer": "10.1.0.10", "router": "10.1.0.13"}
     pool = pool_of(tmp_path, Subnet("10.1.0.0/24", "10.1.0.8/29", "10.1.0.9", aux))

@@ -98,12 +98,12 @@ def test_repair(seen, wanted):
         ({"mtu": 1400}, ["write-network", "configure-bridge"], Impact.LIVE),
         (
             {"ipam_config": one("10.1.0.0/24", "10.1.0.9")},
-            ["write-network", "sort-leases", "set-gateway"],
+            ["write-network", "set-gateway", "sort-leases"],
             Impact.LIVE,
         ),
         (
             {"ipam_config": one("10.2.0.0/24")},
-            ["write-network", "sort-leases", "install-rules", "set-gateway"],
+            ["write-network", "install-rules", "set-gateway", "sort-leases"],
             Impact.LIVE,
         ),
     ],

@@ -41,7 +41,14 @@ def plan_present(
     if hit and not force:
         raise _in_use(seen, hit, "take their addresses from", "give force: true to give them others")
     known = overlay.names_of(spec, names, seen.names)
-    return Plan.of([*_record_steps(spec, seen, hit), *_kernel_steps(spec, seen), *_name_steps(known, seen)])
+    return Plan.of(
+        [
+            *_record_steps(spec, seen, hit),
+            *_kernel_steps(spec, seen),
+            *_lease_steps(spec, seen, hit),
+            *_name_steps(known, seen),
+        ]
+    )
 
 
 def plan_repair(record: NetworkRecord, seen: Observation) -> Plan:
@@ -148,7 +155,12 @@ def _record_steps(spec: NetworkSpec, seen: Observation, hit: Collection[str]) ->
     yield from _disconnect_steps(seen, hit)
     if before != spec:
         yield _step("write-network", spec.name, seen, _difference(before, spec), impact, spec=spec)
-    if before.ipam_config != spec.ipam_config:
+
+
+def _lease_steps(spec: NetworkSpec, seen: Observation, hit: Collection[str]) -> Iterator[Step]:
+    """Last, because what fails before this is taken back, and everybody has the address then that he had."""
+    if hit or (seen.record is not None and seen.record.spec.ipam_config != spec.ipam_config):
+        impact = Impact.RECREATE if hit else Impact.LIVE
         yield _step("sort-leases", spec.name, seen, "of the subnets that there are now", impact)
 
 
