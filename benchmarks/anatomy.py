@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Where the time goes: a create and start by the steps of its plan, and what it has in common with an exec."""
+"""Where the time goes: a create and start by the steps of its plan, and what a launcher has in it."""
 
 from __future__ import annotations
 
@@ -56,5 +56,5 @@ def group(samples: Samples) -> Group:
         Row(f"{_ALONE}idle", "our launcher that starts nothing"),
     )
     return Group(
-        "where the time goes: a create and start by its steps; what each start and exec has in it", (*rows, *common)
+        "where the time goes: a create and start of the only container by its steps; its launcher", (*rows, *common)
     )

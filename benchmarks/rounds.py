@@ -49,7 +49,7 @@ def batch(samples: Samples, contestant: Contestant, size: int) -> None:
 
 
 def launcher(samples: Samples, engine: Engine, size: int, rounds: int) -> None:
-    """The runtime's part: one start, a start of `size` at once, and what their monitors weigh then."""
+    """The runtime's part: one start, one beside another, `size` of them at once, and what their monitors weigh then."""
     numbers = list(range(size))
     for number in numbers:
         engine.run(number)
@@ -57,7 +57,9 @@ def launcher(samples: Samples, engine: Engine, size: int, rounds: int) -> None:
         _stop(engine, numbers)
         with samples.timed("mini launch-one"):
             engine.launch(numbers[:1])
-        _stop(engine, numbers[:1])
+        with samples.timed("mini launch-next"):
+            engine.launch(numbers[1:2])
+        _stop(engine, numbers[:2])
         with samples.timed("mini launch-batch", share=size):
             engine.launch(numbers)
         for number in numbers:

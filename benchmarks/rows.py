@@ -101,9 +101,12 @@ GROUPS = (
         ),
     ),
     Group(
-        "the runtime alone: bundles are written, one launcher starts them",
+        "the runtime alone: bundles are written, one launcher or a monitor that is there starts them",
         (
             Row("mini launch-one", "one container", _beside("run", "crun", "runc")),
+            Row(
+                "mini launch-next", "one beside another", (Against("mini launch-one"), *_beside("run", "crun", "runc"))
+            ),
             Row("mini launch-batch", "each of a batch", _beside("loop-run", "crun", "runc")),
         ),
     ),

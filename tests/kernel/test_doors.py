@@ -100,6 +100,21 @@ def test_a_monitor_of_another_version_is_not_asked(running: Any, monkeypatch: py
     assert running.exec("c", "echo", "yes").stdout == b"yes\n"
 
 
+def test_a_task_in_another_namespace_starts_from_there(running: Any) -> None:
+    """Its host's network is the one that it sees itself."""
+    known = runtime._door()
+    home = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
+    libc.unshare(libc.CLONE_NEWNET)
+    try:
+        assert runtime._door() != known
+        running.container("d", network_mode="host")
+        assert os.readlink(f"/proc/{running.pid('d')}/ns/net") == os.readlink("/proc/thread-self/ns/net")
+        running.absent("d")
+    finally:
+        libc.setns(home, libc.CLONE_NEWNET)
+        os.close(home)
+
+
 def _knock(directory: str, shown: str, become: Callable[[], object] = lambda: None) -> bool:
     """Whether the door opens for a process that has become somebody else and shows the file `shown`."""
     place = os.open(directory, os.O_PATH | os.O_DIRECTORY)

@@ -21,8 +21,8 @@
       runtime/boot                     symbolic link to the code that is run at boot
       runtime/seccomp/<digest>.bpf     filters of system calls, ready for the kernel
     /run/mini/                         0700, gone at reboot, and so is every claim that something runs (`run_root`)
-      container/<id>/state.json, netns, ports.json, door.<version of the runtime>
-      door.<version of the runtime>      symbolic link to one of these
+      container/<id>/state.json, netns, ports.json, door.<digest of code, interpreter, namespaces>
+      door.<digest>                      symbolic link to one of these
       container/<id>/secret/             a tmpfs of its own
       names/<network>                    what its containers are called, as a copy that is fast to read
       port/<protocol>.<port>/<address or "any">   who publishes a port of the host

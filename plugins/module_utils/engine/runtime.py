@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import hashlib
 import json
 import os
 import select
@@ -91,8 +92,11 @@ def execute(
 
 
 def _door() -> str:
-    """The name of the doors of monitors that are as a launcher of ours would be: the same code and interpreter."""
-    return f"door.{program.version(_PROGRAM)}.{stamp(os.path.realpath(sys.executable))}"
+    """The name of the doors of monitors that are as a launcher of ours would be: code, interpreter and namespaces."""
+    kinds = sorted(os.listdir("/proc/thread-self/ns"))
+    namespaces = [os.readlink(f"/proc/thread-self/ns/{kind}") for kind in kinds if kind != "mnt"]
+    same = [program.version(_PROGRAM), stamp(os.path.realpath(sys.executable)), *namespaces]
+    return f"door.{hashlib.sha256(' '.join(same).encode()).hexdigest()[:16]}"
 
 
 def _ask(path: str, request: dict[str, Any], hold: Sequence[int]) -> Optional[_Answer]:
