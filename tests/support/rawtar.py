@@ -31,7 +31,7 @@ def member(name: str | bytes, kind: bytes = b"0", data: bytes = b"", **fields: A
     It belongs to whoever asks, if nothing else is said: only root could give it to another.
     """
     values = {
-        "mode": 0o644,
+        "mode": 0o755 if kind == b"5" else 0o644,
         "uid": os.getuid(),
         "gid": os.getgid(),
         "size": len(data),
