@@ -23,7 +23,7 @@ from ansible_collections.mini.containers.plugins.module_utils.image.intake impor
 from ansible_collections.mini.containers.plugins.module_utils.image.workspace import Workspace
 from corpus import DIR, PLACED, REFUSED, SMALL, aimed, chain, tree, x
 from laboratory import Lab
-from rawtar import archive, member
+from rawtar import archive, member, pax
 
 
 @pytest.fixture
@@ -80,7 +80,8 @@ def zstd(data: bytes) -> bytes:
 def test_bombs(lab: Lab, compress: Any) -> None:
     behind_the_end = compress(archive(x("a")) + bytes(2**25))
     one_file = compress(member("f", data=bytes(2**25)) + bytes(1024))
-    for bomb in (one_file, behind_the_end):
+    headers = compress(pax({"comment": "x" * 500_000}) * 20 + archive(x("a")))
+    for bomb in (one_file, behind_the_end, headers):
         with pytest.raises(BadImage):
             lab.unpack(bomb, limits=SMALL)
 
