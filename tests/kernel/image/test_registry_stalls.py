@@ -70,7 +70,7 @@ def test_a_head_without_an_end(
     registry.lies["1" if where == "1" else blob(registry)] = pieces(first, again, pause, enough)
     try:
         with pytest.raises(MiniError):
-            there.pull(timeout=0.3)
+            there.pull(timeout=0.2)
     finally:
         enough.set()
     assert there.kept() == []
