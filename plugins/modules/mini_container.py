@@ -398,7 +398,9 @@ options:
     description: Whether to publish all exposed ports, the image's among them, on any free ports of the host.
     type: bool
   dns_servers:
-    description: Resolvers, by address. Those of the host, but for loopback ones, when left out.
+    description: >-
+      Resolvers, by address. Those of the host, but for loopback ones, when left out, and none for a container whose
+      networks are all internal.
     type: list
     elements: str
   dns_search_domains:

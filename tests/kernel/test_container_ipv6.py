@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from ansible_collections.mini.containers.plugins.module_utils.core.errors import Conflict, MiniError
 from ansible_collections.mini.containers.plugins.module_utils.engine.containers.facts import facts
+from ansible_collections.mini.containers.plugins.module_utils.network.hosts import resolv_conf
 
 from .waiting import eventually
 
@@ -137,3 +138,23 @@ def test_the_way_out(both: Any) -> None:
     assert not both.container().plan
     both.absent("c")
     both.no_network("other")
+
+
+def test_nobody_outside_is_asked_for_names_of_an_internal_network(host: Any) -> None:
+    """A resolver of the host would answer, and forward what a container asks."""
+    host.network("lan")
+    host.network("quiet", internal=True)
+
+    def servers(name: str = "c") -> int:
+        return int(host.exec(name, "grep", "-c", "^nameserver", "/etc/resolv.conf").stdout)
+
+    host.container("outside", networks=[{"name": "lan"}])
+    host.container(networks=[{"name": "quiet"}], dns_search_domains=["example.org"])
+    assert (servers("outside") > 0, servers()) == (bool(resolv_conf().count("nameserver")), 0)
+    assert b"search example.org" in host.exec("c", "cat", "/etc/resolv.conf").stdout
+    host.container("asks", networks=[{"name": "quiet"}], dns_servers=["192.0.2.53"])
+    assert servers("asks") == 1
+    host.container(networks=[{"name": "quiet"}, {"name": "lan"}])
+    assert servers() == servers("outside")
+    host.absent("c", "outside", "asks")
+    host.no_network("lan", "quiet")

@@ -62,6 +62,11 @@ def resolv_conf_of(servers: Sequence[str], search: Sequence[str], options: Seque
     return "".join(lines)
 
 
+def without_servers(text: str) -> str:
+    """The same, with nobody to ask."""
+    return "".join(f"{line}\n" for line in text.splitlines() if not _is_server(line))
+
+
 def without_loopback(text: str, fallback: str = "") -> str:
     """`text` without resolvers at 127.0.0.1 or ::1, which in a container is the container itself, and without those
     that only have an address on a link of the host (`fe80::1%eth0`).

@@ -30,7 +30,7 @@ def content(paths: Paths, record: ContainerRecord, known: Neighbours) -> dict[st
     return {
         "hosts": hosts_file(paths, record, known),
         "hostname": hostname(record.spec) + "\n",
-        "resolv.conf": _resolv_conf(record),
+        "resolv.conf": _resolv_conf(paths, record),
     }
 
 
@@ -47,12 +47,20 @@ def _hosts_file(paths: Paths, container_id: str, it: Neighbour, known: Neighbour
     return text.hosts_file(it.own, known.lines(it.shown, but=container_id), more)
 
 
-def _resolv_conf(record: ContainerRecord) -> str:
-    """The host's resolvers, unless the task names some; a loopback one only where the container has that loopback."""
+def _resolv_conf(paths: Paths, record: ContainerRecord) -> str:
+    """The host's resolvers, unless the task names some; a loopback one only where the container has that loopback, and
+    none where it is to reach nothing outside: an answer would be a way out."""
     spec = record.spec
-    if not (spec.dns_servers or spec.dns_search_domains or spec.dns_opts):
-        return text.resolv_conf(own_loopback=spec.network_mode == HOST)
-    return text.resolv_conf_of(spec.dns_servers, spec.dns_search_domains, spec.dns_opts)
+    if spec.dns_servers or spec.dns_search_domains or spec.dns_opts:
+        made = text.resolv_conf_of(spec.dns_servers, spec.dns_search_domains, spec.dns_opts)
+    else:
+        made = text.resolv_conf(own_loopback=spec.network_mode == HOST)
+    return made if spec.dns_servers or not _shut_in(paths, record) else text.without_servers(made)
+
+
+def _shut_in(paths: Paths, record: ContainerRecord) -> bool:
+    """Whether it is in internal networks alone."""
+    return bool(record.networks) and all(attach.load(paths, name).spec.internal for name in record.networks)
 
 
 def _more(paths: Paths, it: Neighbour) -> list[text.Names]:
