@@ -56,6 +56,12 @@ options:
     description:
       - As O(containers_filters), without C(until). V({"all":true}) takes those that somebody named, too.
     type: dict
+  builder_cache:
+    description:
+      - Whether also goes what M(mini.containers.mini_image_build) keeps of its steps. Each image is built from its
+        first step on the next time, unless it is being built just now.
+    type: bool
+    default: false
 extends_documentation_fragment:
   - mini.containers.state
   - mini.containers.state.converges
@@ -133,6 +139,11 @@ volumes_space_reclaimed:
   returned: when O(volumes=true)
   type: int
   sample: 8192
+builder_cache_space_reclaimed:
+  description: How many bytes came free with the steps of builds, or in check mode would.
+  returned: when O(builder_cache=true)
+  type: int
+  sample: 8192
 actions:
   description: Names of the steps that were taken, or in check mode would be.
   returned: success
@@ -162,6 +173,7 @@ ARGUMENT_SPEC: dict[str, Any] = {
     "networks_filters": {"type": "dict"},
     "volumes": {"type": "bool", "default": False},
     "volumes_filters": {"type": "dict"},
+    "builder_cache": {"type": "bool", "default": False},
     **STATE_ROOT_OPTION,
 }
 

@@ -77,6 +77,8 @@ def test_what_is_wider() -> None:
     assert not filters("images").every
     found = wanted({"containers": False, "containers_filters": {"until": "1h"}})
     assert (found.containers, found.images, found.networks, found.volumes) == (None, None, None, None)
+    assert not found.builder_cache
+    assert wanted({"builder_cache": True}).builder_cache
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from ..engine.prune.filters import Filters, Label
 from ..engine.prune.observe import Wanted
 from .options import text
 
+_KINDS = ("containers", "images", "networks", "volumes")
 _COMMON = ("until", "label", "label!")
 # The filter that widens what is taken, and the value for which it does.
 _WIDER = {"images": ("dangling", False), "volumes": ("all", True)}
@@ -23,13 +24,8 @@ _NUMBER = re.compile(r"\d{1,12}(?:\.\d{1,9})?\Z")
 
 def wanted(params: dict[str, Any], now: Callable[[], float] = time.time) -> Wanted:
     """Which kinds are pruned, and what of them."""
-    return Wanted(
-        **{
-            kind: _filters(kind, params.get(f"{kind}_filters") or {}, now)
-            for kind in Wanted._fields
-            if params.get(kind)
-        }
-    )
+    kinds = {kind: _filters(kind, params.get(f"{kind}_filters") or {}, now) for kind in _KINDS if params.get(kind)}
+    return Wanted(**kinds, builder_cache=bool(params.get("builder_cache")))
 
 
 def _filters(kind: str, given: dict[str, Any], now: Callable[[], float]) -> Filters:

@@ -13,12 +13,14 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from ..core.errors import BadImage, BadInput
+from ..core.paths import Paths
 from .layout import REF_NAME, Layout
 from .manifest import NO_NOTES, Descriptor, chain_ids
 from .store import ImageStore
 from .tree import walk
 
 NOTHING: frozenset[str] = frozenset()
+_LAYER = "layer "  # a chain id of one layer is the digest of its tar, too
 
 
 class Rubbish(NamedTuple):
@@ -88,9 +90,23 @@ def _others(directory: str, needed: Collection[str]) -> tuple[str, ...]:
 
 
 def weights(store: ImageStore, found: Rubbish) -> dict[str, int]:
-    """How many bytes of the disk come free, by path."""
-    blobs = {path: _bytes(path) for path in map(store.layout.blob, found.blobs)}
-    return {**blobs, **{path: tree_size(path) for path in map(store.paths.layer, found.layers)}}
+    """How many bytes of the disk come free, by what is removed."""
+    blobs = {digest: _bytes(store.layout.blob(digest)) for digest in found.blobs}
+    return {**blobs, **{f"{_LAYER}{one}": tree_size(store.paths.layer(one)) for one in found.layers}}
+
+
+def goes_with(found: Rubbish) -> frozenset[str]:
+    """What is removed, as `weights` calls it."""
+    return frozenset((*found.blobs, *(f"{_LAYER}{one}" for one in found.layers)))
+
+
+def still_there(paths: Paths, found: Rubbish) -> Rubbish:
+    """What of it was not removed after all."""
+    store = ImageStore(paths)
+    return found._replace(
+        blobs=tuple(one for one in found.blobs if os.path.lexists(store.layout.blob(one))),
+        layers=tuple(one for one in found.layers if os.path.lexists(paths.layer(one))),
+    )
 
 
 def tree_size(path: str) -> int:

@@ -20,7 +20,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, Optional
 
-from ...core.errors import CorruptRecord
+from ...core.errors import Conflict, CorruptRecord
 from ...core.paths import Paths
 from ...image.downloads import AGE
 from ...image.layout import REF_NAME
@@ -162,3 +162,16 @@ def sweep(paths: Paths, age: float = AGE) -> None:
         if record.reference not in wanted:
             with suppress(FileNotFoundError):
                 os.unlink(path(paths, record.reference))
+
+
+def idle(paths: Paths) -> tuple[str, ...]:
+    """The images whose steps are kept, and that are not being built."""
+    return tuple(record.reference for record in every(paths) if not is_locked(lock(paths, record.reference)))
+
+
+def forget(paths: Paths, reference: str) -> None:
+    """Let an image's steps go. The caller holds the store's lock."""
+    if is_locked(lock(paths, reference)):
+        raise Conflict(f"the image {reference} is being built", hint="wait for that")
+    with suppress(FileNotFoundError):
+        os.unlink(path(paths, reference))

@@ -198,6 +198,11 @@ class ImageActions:
                 removal.refuse_used(self.paths, step.detail["unused"])
             self.writer.untag(step.target)
 
+    def forget_build(self, step: Step) -> None:
+        """What its steps have made is not found again."""
+        with self.store.locked():
+            cache.forget(self.paths, step.target)
+
     def sweep(self, step: Step) -> None:
         """Remove what neither an image nor a container needs; nothing, when a container's needs cannot be read."""
         with self.store.locked():

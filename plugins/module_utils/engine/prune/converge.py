@@ -7,7 +7,6 @@ refuses stays.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from typing import Any, Callable, NamedTuple
 
@@ -15,6 +14,7 @@ from ...core.errors import Conflict
 from ...core.paths import Paths
 from ...core.plan import Action, Observer, Plan, Step, apply, silent
 from ...core.specs import ContainerSpec
+from ...image import rubbish
 from ...image.store import ImageStore
 from ..containers.compare import Wish
 from ..containers.converge import converge
@@ -52,6 +52,7 @@ def plan(seen: Unused) -> Plan:
     ]
     for image in seen.images:
         steps += removal.untag(image.references, image)
+    steps += [Step("forget-build", name, "its steps are not kept any longer") for name in seen.builds]
     swept = seen.rubbish and (seen.rubbish.images or seen.rubbish.layers or seen.rubbish.blobs)
     if swept or seen.leftovers:
         steps.append(removal.sweep("store", seen.spared, age=0))
@@ -77,6 +78,7 @@ def _actions(paths: Paths, kept: set[tuple[str, str]]) -> Mapping[str, Action]:
     return {
         "remove-container": unless_used(lambda step: converge(paths, _idle(step.target))),
         "untag": unless_used(images.untag),
+        "forget-build": unless_used(images.forget_build),
         "sweep": Action(images.sweep),
         "remove-network": unless_used(lambda step: networks.remove(paths, step.target)),
         "remove-volume": unless_used(lambda step: volumes.remove(paths, step.target)),
@@ -95,15 +97,14 @@ def _removed(paths: Paths, wanted: Wanted, seen: Unused, kept: set[tuple[str, st
         found["containers"] = gone
         found["containers_space_reclaimed"] = sum(seen.weights["containers"][one] for one in gone)
     if wanted.images:
-        weights = seen.weights.get("images", {})
         there = set() if check else {image.id for image in ImageStore(paths).images()}
         found["images"] = sorted({image.id for image in seen.images} - there)
         found["images_untagged"] = [
             name for one in seen.images for name in one.references if ("untag", name) not in kept
         ]
-        found["images_space_reclaimed"] = sum(
-            size for path, size in weights.items() if check or not os.path.lexists(path)
-        )
+        found["images_space_reclaimed"] = _freed(paths, seen, "images", check=check)
+    if wanted.builder_cache:
+        found["builder_cache_space_reclaimed"] = _freed(paths, seen, "builder_cache", check=check)
     if wanted.networks:
         found["networks"] = [name for name in seen.networks if ("remove-network", name) not in kept]
     if wanted.volumes:
@@ -111,3 +112,9 @@ def _removed(paths: Paths, wanted: Wanted, seen: Unused, kept: set[tuple[str, st
         found["volumes"] = gone
         found["volumes_space_reclaimed"] = sum(seen.weights["volumes"][name] for name in gone)
     return found
+
+
+def _freed(paths: Paths, seen: Unused, kind: str, *, check: bool) -> int:
+    """What of the image store has gone indeed."""
+    left = frozenset() if check or seen.rubbish is None else rubbish.goes_with(rubbish.still_there(paths, seen.rubbish))
+    return sum(size for one, size in seen.weights.get(kind, {}).items() if one not in left)

@@ -12,6 +12,7 @@ from ...image import rubbish, workspace
 from ...image.rubbish import NOTHING, Rubbish
 from ...image.store import ImageStore, StoredImage
 from ...runtime import state
+from ..builds import cache
 from ..containers.living import live_process, restarting
 from ..containers.record import ContainerRecord, behind, every, id_of
 from ..images.observe import needed, standing_on, used
@@ -24,17 +25,22 @@ from .filters import Filters
 
 
 class Wanted(NamedTuple):
-    """Which kinds are pruned, and what of them; None for those that are not."""
+    """Which kinds are pruned, and what of them; None for those that are not.
+
+    `builder_cache`: also what builds have made and would find again.
+    """
 
     containers: Optional[Filters] = None
     images: Optional[Filters] = None
     networks: Optional[Filters] = None
     volumes: Optional[Filters] = None
+    builder_cache: bool = False
 
 
 @dataclass(frozen=True)
 class Unused:
-    """What would go. `rubbish` is what of the image store, `spared` the images without a name that are to stay.
+    """What would go. `rubbish` is what of the image store, `spared` the images without a name that are to stay, and
+    `builds` the images whose steps are forgotten. `weights` are bytes, by kind and by what goes.
 
     `unknown`: a container's record cannot be read. Nobody knows then what it uses, so nothing goes but containers.
     """
@@ -43,6 +49,7 @@ class Unused:
     images: tuple[StoredImage, ...] = ()
     networks: tuple[str, ...] = ()
     volumes: tuple[str, ...] = ()
+    builds: tuple[str, ...] = ()
     rubbish: Optional[Rubbish] = None
     spared: frozenset[str] = NOTHING
     leftovers: bool = False
@@ -58,7 +65,7 @@ def observe(paths: Paths, wanted: Wanted) -> Unused:
     if unknown:
         return Unused(gone, unknown=unknown, weights=weights)
     ids, names = {record.id for record in gone}, {record.name for record in gone}
-    found = _images(paths, wanted.images, names) if wanted.images else Unused()
+    found = _images(paths, wanted, names) if wanted.images or wanted.builder_cache else Unused()
     chosen = _volumes(paths, wanted.volumes, names) if wanted.volumes else ()
     weights["volumes"] = {name: rubbish.tree_size(paths.volume(name)) for name in chosen}
     return replace(
@@ -93,23 +100,31 @@ def _volumes(paths: Paths, filters: Filters, gone: Collection[str]) -> tuple[str
     )
 
 
-def _images(paths: Paths, filters: Filters, gone: Collection[str]) -> Unused:
+def _images(paths: Paths, wanted: Wanted, gone: Collection[str]) -> Unused:
     store = ImageStore(paths)
     users = {name: ids for name, ids in (used(paths) or {}).items() if name not in gone}
-    meant = [
-        image
-        for image in store.images()
-        if (filters.every or not image.references)
-        and not standing_on(users, image)
-        and filters.take(image.created, image.config.labels)
-    ]
+    meant = _meant(store, wanted.images, users) if wanted.images else []
     spared = rubbish.unnamed(store.layout) - {image.manifest_digest for image in meant}
     without = {name for image in meant for name in image.references}
     found = rubbish.look(store, needed(paths, users, without, age=0), without, spared)
+    builds = cache.idle(paths) if wanted.builder_cache else ()
+    more = rubbish.look(store, needed(paths, users, {*without, *builds}, age=0), without, spared) if builds else found
+    weights, plain = rubbish.weights(store, more), rubbish.goes_with(found) if wanted.images else NOTHING
     return Unused(
         images=tuple(meant),
-        rubbish=found,
+        builds=builds,
+        rubbish=more,
         spared=spared,
         leftovers=workspace.leftovers(paths, age=0),
-        weights={"images": rubbish.weights(store, found)},
+        weights={
+            "images": {one: size for one, size in weights.items() if one in plain},
+            "builder_cache": {one: size for one, size in weights.items() if one not in plain},
+        },
     )
+
+
+def _meant(store: ImageStore, filters: Filters, users: Mapping[str, Collection[str]]) -> list[StoredImage]:
+    found = [image for image in store.images() if filters.every or not image.references]
+    return [
+        image for image in found if not standing_on(users, image) and filters.take(image.created, image.config.labels)
+    ]
