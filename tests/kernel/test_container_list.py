@@ -18,8 +18,8 @@ from ansible_collections.mini.containers.plugins.module_utils.core.plan import S
 from ansible_collections.mini.containers.plugins.module_utils.engine import runtime
 from ansible_collections.mini.containers.plugins.module_utils.engine.containers.converge import converge_all
 from ansible_collections.mini.containers.plugins.module_utils.engine.containers.record import find, id_of
+from ansible_collections.mini.containers.plugins.module_utils.engine.networks import published
 from ansible_collections.mini.containers.plugins.module_utils.glue.container_list import tasks_of
-from ansible_collections.mini.containers.plugins.module_utils.network.firewall.iptables import Iptables
 from ansible_collections.mini.containers.plugins.modules import mini_containers
 
 COMMON: dict[str, Any] = {"image": "box", "command": "sleep 1000", "stop_timeout": 0}
@@ -77,23 +77,22 @@ def _counted(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str) -> list[Any
 
 def test_one_launcher_and_one_transaction_for_all(lan: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     starts = _counted(monkeypatch, runtime, "start")
-    rules = _counted(monkeypatch, Iptables, "apply")
+    rules = _counted(monkeypatch, published, "apply_rules")
     planned = _task(lan, *THREE, check=True)
     assert lan.left() == [path for path in lan.left() if "/network/" in path]
     done = _task(lan, *THREE)
     assert done["changed"]
     assert done["actions"] == planned["actions"]
     assert [len(ids) for _paths, ids, _locks in starts] == [3]
-    assert len([wanted for _self, wanted in rules if wanted]) == 1
+    assert [len(wanted) for _paths, wanted, _before in rules] == [3]
     assert [facts["Name"] for facts in done["containers"]] == ["/a", "/b", "/c"]
     assert all(facts["State"]["Running"] for facts in done["containers"])
     assert [entry["prepared"].splitlines()[0] for entry in done["diff"]] == ["a:", "b:", "c:"]
     again = _task(lan, *THREE)
     assert (again["changed"], again["diff"]) == (False, [])
     assert again["actions"] == {"a": [], "b": [], "c": []}
-    removed = len(rules)
     _gone(lan, "a", "b", "c")
-    assert len([wanted for _self, wanted in rules[removed:] if wanted]) == 1
+    assert [len(wanted) for _paths, wanted, _before in rules] == [3, 3]
 
 
 def test_they_know_each_other_from_the_first_moment(lan: Any) -> None:
