@@ -20,8 +20,9 @@ from typing import Any
 
 import pytest
 from ansible_collections.mini.containers.plugins.module_utils.core.paths import Paths
+from ansible_collections.mini.containers.plugins.module_utils.engine import runtime
 from ansible_collections.mini.containers.plugins.module_utils.engine.boot import install
-from ansible_collections.mini.containers.plugins.module_utils.engine.boot.reconcile import shut_down
+from ansible_collections.mini.containers.plugins.module_utils.engine.boot.reconcile import reconcile, shut_down
 from ansible_collections.mini.containers.plugins.module_utils.engine.containers.facts import facts
 from ansible_collections.mini.containers.plugins.module_utils.engine.records import names_in
 from ansible_collections.mini.containers.plugins.module_utils.linux import libc
@@ -254,6 +255,24 @@ def test_a_replacement_that_the_power_cut_interrupts(lan: Any) -> None:
     assert lan.pid()
     assert len(os.listdir(lan.paths.containers)) == 1
     lan.absent("c")
+
+
+def test_what_comes_back_is_started_at_once(lan: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By one launcher, but for those that need others; and one that cannot be brought back is not in their way."""
+    always = {"restart_policy": "always"}
+    for name in ("a", "b", "lame"):
+        lan.container(name, networks=[{"name": "lan"}], **always)
+    lan.container("joins", network_mode="container:" + lan.record("a").id[:12], **always)
+    power_cut(lan)
+    shutil.rmtree(lan.paths.container(lan.record("lame").id, "work"))
+    starts: list[list[str]] = []
+    start = runtime.start
+    monkeypatch.setattr(runtime, "start", lambda paths, ids, hold: starts.append(ids) or start(paths, ids, hold))
+    errors = {result.what: result.error for result in reconcile(lan.paths) if result.error}
+    assert list(errors) == ["container lame"]
+    assert [len(ids) for ids in starts] == [3, 1]
+    assert all(lan.pid(name) for name in ("a", "b", "joins"))
+    lan.absent("a", "b", "lame", "joins")
 
 
 def test_the_host_goes_down_in_order(lan: Any) -> None:
