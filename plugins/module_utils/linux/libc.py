@@ -33,6 +33,8 @@ NR_RT_SIGACTION = {"x86_64": 13}.get(_MACHINE, 134)
 NR_PIVOT_ROOT = {"x86_64": 155}.get(_MACHINE, 41)
 NR_CAPGET = {"x86_64": 125}.get(_MACHINE, 90)
 NR_CAPSET = {"x86_64": 126}.get(_MACHINE, 91)
+NR_IOPRIO_SET = {"x86_64": 251}.get(_MACHINE, 30)
+NR_SCHED_SETATTR = {"x86_64": 314}.get(_MACHINE, 274)
 NR_KEYCTL = {"x86_64": 250}.get(_MACHINE, 219)
 NR_SECCOMP = {"x86_64": 317}.get(_MACHINE, 277)
 NR_PIDFD_SEND_SIGNAL = 424
@@ -262,6 +264,18 @@ def syncfs(fd: int) -> None:
     """syncfs(2): write out everything of the file system that `fd` is on."""
     if _libc.syncfs(fd) < 0:
         _fail("syncfs")
+
+
+def sched_setattr(attributes: ctypes.Array[ctypes.c_char]) -> None:
+    """sched_setattr(2) of the calling thread; see linux/scheduling.py for what is in the structure."""
+    if _libc.syscall(NR_SCHED_SETATTR, 0, attributes, 0) < 0:
+        _fail("sched_setattr")
+
+
+def ioprio_set(which: int, who: int, priority: int) -> None:
+    """ioprio_set(2)."""
+    if _libc.syscall(NR_IOPRIO_SET, which, who, priority) < 0:
+        _fail("ioprio_set")
 
 
 def join_session_keyring(name: str) -> None:

@@ -16,7 +16,7 @@ import signal
 import stat
 from typing import Any, NoReturn
 
-from ..linux import capabilities, libc, seccomp
+from ..linux import capabilities, libc, scheduling, seccomp
 from ..linux.files import write_kernel
 from .bundle import DEFAULT_PATH
 from .filters import Filter
@@ -49,6 +49,7 @@ def reset_inherited(process: dict[str, Any]) -> None:
     with contextlib.suppress(OSError):
         os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
         os.setpriority(os.PRIO_PROCESS, 0, 0)
+        scheduling.set_io_priority()
     with contextlib.suppress(OSError):
         # The kernel leaves of them what the cpuset allows.
         os.sched_setaffinity(0, range(os.sysconf("SC_NPROCESSORS_CONF")))
@@ -56,6 +57,20 @@ def reset_inherited(process: dict[str, Any]) -> None:
     if process.get("oomScoreAdj") is not None:
         write_kernel("/proc/self/oom_score_adj", str(process["oomScoreAdj"]))
     os.umask(0o022)
+    _schedule(process)
+
+
+def _schedule(process: dict[str, Any]) -> None:
+    """`scheduler` and `ioPriority` (config.md, "Scheduler", "I/O Priority"); the kernel says what goes together."""
+    asked = process.get("scheduler")
+    if asked:
+        flags = sum(scheduling.FLAGS[name] for name in asked.get("flags") or ())
+        times = tuple(asked.get(name, 0) for name in ("runtime", "deadline", "period"))
+        policy = scheduling.POLICIES[asked["policy"]]
+        scheduling.set_scheduler(policy, flags, asked.get("nice", 0), asked.get("priority", 0), times)
+    asked = process.get("ioPriority")
+    if asked:
+        scheduling.set_io_priority(scheduling.CLASSES[asked["class"]], asked.get("priority", 0))
 
 
 def open_stdio(given: tuple[int, int, int] | None, user: User, first_id: int = 0) -> None:

@@ -19,6 +19,7 @@ FILES = (
     "linux/libc.py",
     "linux/mount.py",
     "linux/process.py",
+    "linux/scheduling.py",
     "linux/seccomp.py",
     "linux/seccomp_filter.py",
     "linux/syscalls_amd64.py",

@@ -219,6 +219,27 @@ def test_clocks_of_its_own(bundle: Any) -> None:
     assert float(bundle.run("cat /proc/uptime").split()[0]) > 10_000_000
 
 
+@pytest.mark.parametrize(
+    ("scheduler", "number", "nice"),
+    [
+        ({"policy": "SCHED_BATCH", "nice": 7}, os.SCHED_BATCH, 7),
+        ({"policy": "SCHED_OTHER", "nice": -3, "flags": ["SCHED_FLAG_RESET_ON_FORK"]}, os.SCHED_OTHER, -3),
+        ({"policy": "SCHED_IDLE"}, os.SCHED_IDLE, 0),
+    ],
+)
+def test_a_place_among_the_others(bundle: Any, scheduler: dict[str, Any], number: int, nice: int) -> None:
+    bundle.process["scheduler"] = scheduler
+    bundle.process["ioPriority"] = {"class": "IOPRIO_CLASS_BE", "priority": 6}
+    bundle.process["args"] = ["sleep", "1000"]
+    bundle.ok("run", "--detach", "c1")
+    pid = bundle.state("c1")["pid"]
+    assert os.sched_getscheduler(pid) & ~getattr(os, "SCHED_RESET_ON_FORK", 0x40000000) == number
+    assert os.getpriority(os.PRIO_PROCESS, pid) == nice
+    shown = subprocess.run(["ionice", "-p", str(pid)], capture_output=True, text=True, check=True).stdout
+    assert shown.strip() == "best-effort: prio 6"
+    bundle.ok("delete", "--force", "c1")
+
+
 def test_seccomp_as_the_specification_has_it(bundle: Any) -> None:
     bundle.linux["seccomp"] = {
         "defaultAction": "SCMP_ACT_ALLOW",
@@ -242,7 +263,16 @@ def test_seccomp_as_the_specification_has_it(bundle: Any) -> None:
         (lambda config: config["process"].pop("args"), "process.args is missing"),
         (lambda config: config["process"].update(cwd="tmp"), "process.cwd: 'tmp'"),
         (lambda config: config["process"].update(apparmorProfile="x"), "no AppArmor"),
-        (lambda config: config["process"].update(scheduler={"policy": "SCHED_FIFO"}), "process.scheduler cannot"),
+        (lambda config: config["process"].update(scheduler={"policy": "SCHED_ISO"}), "no policy 'SCHED_ISO'"),
+        (lambda config: config["process"].update(scheduler={"policy": "SCHED_RR", "flags": ["X"]}), "no flag X"),
+        (lambda config: config["process"].update(scheduler={"policy": "SCHED_RR", "priority": 2**40}), "is no number"),
+        (lambda config: config["process"].update(scheduler={"policy": "SCHED_FIFO", "priority": 1000}), "Invalid arg"),
+        (lambda config: config["process"].update(ioPriority={"class": "IOPRIO_CLASS_NONE"}), "there is no class"),
+        (
+            lambda config: config["process"].update(ioPriority={"class": "IOPRIO_CLASS_BE", "priority": 8}),
+            "from 0 to 7",
+        ),
+        (lambda config: config["process"].update(execCPUAffinity={"initial": "0"}), "execCPUAffinity cannot"),
         (lambda config: config["linux"]["namespaces"].append({"type": "pid"}), "names one twice"),
         (lambda config: config["linux"]["namespaces"].append({"type": "other"}), "no namespace"),
         (lambda config: config["linux"].update(namespaces=[]), "needs a mount namespace"),

@@ -10,7 +10,7 @@ import re
 from typing import Any
 
 from ...core.errors import BadInput, HostLacks, NotFound
-from ...linux import libc
+from ...linux import libc, scheduling
 from ...linux.capabilities import NUMBER, available
 from ..bundle import NAMESPACES, Bundle
 from .log import warn
@@ -26,7 +26,7 @@ ALLOWED_DEVICES: list[dict[str, Any]] = [
 ]
 _VERSION = re.compile(r"1\.\d+\.\d+(-[0-9A-Za-z.+-]+)?")
 _NOT_HAD = {
-    "process": ("scheduler", "ioPriority", "execCPUAffinity", "selinuxLabel"),
+    "process": ("execCPUAffinity", "selinuxLabel"),
     "linux": ("intelRdt", "personality", "mountLabel", "netDevices", "memoryPolicy"),
 }
 HOOKS = ("prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop")
@@ -87,6 +87,7 @@ def check_process(process: dict[str, Any]) -> None:
     _demand(os.path.isabs(process.get("cwd", "")), f"process.cwd: {process.get('cwd')!r} is not an absolute path")
     for name in _NOT_HAD["process"]:
         _demand(not process.get(name), f"process.{name} cannot be had here")
+    _check_scheduling(process.get("scheduler"), process.get("ioPriority"))
     if process.get("apparmorProfile") and not os.path.exists("/sys/module/apparmor/parameters/enabled"):
         raise HostLacks("process.apparmorProfile: this host has no AppArmor")
     granted = process.get("capabilities") or {}
@@ -98,6 +99,28 @@ def check_process(process: dict[str, Any]) -> None:
     if lacking:
         warn(f"warning: nobody here can grant {', '.join(sorted(lacking))}")
     process["capabilities"] = granted
+
+
+def _check_scheduling(scheduler: Any, io_priority: Any) -> None:
+    """Names that there are, and numbers that the kernel would have room for."""
+    if scheduler:
+        policy = scheduler.get("policy")
+        _demand(policy in scheduling.POLICIES, f"process.scheduler: there is no policy {policy!r}")
+        unknown = set(scheduler.get("flags") or ()) - set(scheduling.FLAGS)
+        _demand(not unknown, f"process.scheduler: there is no flag {', '.join(sorted(map(str, unknown)))}")
+        for name, bound in (
+            ("nice", 2**31),
+            ("priority", 2**31),
+            ("runtime", 2**63),
+            ("deadline", 2**63),
+            ("period", 2**63),
+        ):
+            value = scheduler.get(name, 0)
+            _demand(isinstance(value, int) and abs(value) < bound, f"process.scheduler: {name}: {value!r} is no number")
+    if io_priority:
+        kind, level = io_priority.get("class"), io_priority.get("priority", 0)
+        _demand(kind in scheduling.CLASSES, f"process.ioPriority: there is no class {kind!r}")
+        _demand(level in scheduling.LEVELS, f"process.ioPriority: {level!r} is not a priority from 0 to 7")
 
 
 def _check_namespaces(bundle: Bundle) -> None:
