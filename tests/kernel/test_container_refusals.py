@@ -34,7 +34,7 @@ from ansible_collections.mini.containers.plugins.module_utils.core.errors import
         ({"cpuset_cpus": "1000"}, "cgroup", None, "cpuset.cpus"),
         ({"cpuset_mems": "77"}, "cgroup", errno.EINVAL, "cpuset.mems"),
         ({"volumes": ["/tmp:/etc/passwd/x"]}, "mounts", errno.ENOTDIR, "/etc/passwd/x"),
-        ({"tmpfs": ["/t:size=many"]}, "mounts", errno.EINVAL, "size=many"),
+        ({"tmpfs": ["/t:uid=many"]}, "mounts", errno.EINVAL, "uid=many"),
     ],
 )
 def test_a_start_that_is_refused(host: Any, options: dict[str, Any], step: str, number: Any, text: str) -> None:
@@ -121,7 +121,7 @@ class TestRole:
 
     @pytest.mark.parametrize(
         ("network", "container", "module"),
-        [("labels: {}", "memroy: 64M", "mini_container"), ("iternal: true", "tty: false", "mini_network")],
+        [("labels: {}", "memroy: 64M", "mini_containers"), ("iternal: true", "tty: false", "mini_network")],
     )
     def test_an_option_that_does_not_exist(
         self, play: Any, tmp_path: Path, network: str, container: str, module: str
