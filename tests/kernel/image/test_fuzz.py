@@ -44,28 +44,29 @@ def lab(tmp_path: Path) -> Iterator[Lab]:
     """In memory: thousands of layers are brought to the disk otherwise."""
     libc.mount("tmpfs", str(tmp_path), "tmpfs", 0, "mode=755")
     try:
-        with bounded():
+        with bounded(tmp_path):
             yield Lab(tmp_path)
     finally:
         libc.umount2(str(tmp_path))
 
 
 @contextmanager
-def bounded() -> Iterator[None]:
+def bounded(directory: Path) -> Iterator[None]:
     """No more memory than now and a bit, and at the end as many descriptors, children and mounts as before."""
-    before = _held()
+    before = _held(directory)
     limits = resource.getrlimit(resource.RLIMIT_DATA)
     resource.setrlimit(resource.RLIMIT_DATA, (_data() + MEMORY, limits[1]))
     try:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_DATA, limits)
-    assert _held() == before
+    assert _held(directory) == before
 
 
-def _held() -> tuple[int, list[str], str]:
+def _held(directory: Path) -> tuple[int, list[str], str]:
     children = Path(f"/proc/self/task/{os.getpid()}/children").read_text()
-    return len(os.listdir("/proc/self/fd")), Path("/proc/self/mountinfo").read_text().splitlines(), children
+    mounts = [line for line in Path("/proc/self/mountinfo").read_text().splitlines() if str(directory) in line]
+    return len(os.listdir("/proc/self/fd")), mounts, children
 
 
 def _data() -> int:
