@@ -28,7 +28,9 @@ class Buildah:
 
     def __init__(self, directory: Path, rootfs: Path) -> None:
         self.directory = directory
-        self.storage = ["--root", f"{directory}/root", "--runroot", f"{directory}/run", "--storage-driver", "vfs"]
+        storage = ["--root", f"{directory}/root", "--runroot", f"{directory}/run", "--storage-driver", "vfs"]
+        # It keeps its caches in the directory for temporary files.
+        self.command = ["env", f"TMPDIR={directory}", "buildah", *storage]
         layout, bundle = directory / "box", directory / "bundle"
         _run("umoci", "init", "--layout", layout)
         _run("umoci", "new", "--image", f"{layout}:box")
@@ -42,10 +44,10 @@ class Buildah:
         """The image, as `peer` in the layout; its document."""
         options = [f"--build-arg={name}={value}" for name, value in case.options.get("args", {}).items()]
         options += [f"--target={case.options['target']}"] if "target" in case.options else []
-        command = ["buildah", *self.storage, "bud", "--isolation", "chroot", "--pull=never", "--format=docker"]
+        command = [*self.command, "bud", "--isolation", "chroot", "--pull=never", "--format=docker"]
         _run(*command, "--network=host", *options, "-t", "peer", "-f", context / "Containerfile", context)
-        _run("buildah", *self.storage, "push", "peer", f"oci:{layout}:peer")
-        return json.loads(_run("buildah", *self.storage, "inspect", "--type=image", "peer"))["Docker"]
+        _run(*self.command, "push", "peer", f"oci:{layout}:peer")
+        return json.loads(_run(*self.command, "inspect", "--type=image", "peer"))["Docker"]
 
 
 def _run(*command: Any) -> str:
