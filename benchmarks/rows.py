@@ -128,6 +128,15 @@ GROUPS = (
         ),
     ),
     Group(
+        "a hundred new connections through a published port, from a neighbour",
+        (
+            Row("connect nftables-one", "nftables, the only one"),
+            Row("connect nftables-many", "nftables, the last of 5000", (Against("connect nftables-one", 1.1),)),
+            Row("connect iptables-one", "iptables, the only one"),
+            Row("connect iptables-many", "iptables, the last of 5000", (Against("connect iptables-one"),)),
+        ),
+    ),
+    Group(
         "an archive of docker save becomes an image, without Ansible; umoci only unpacks",
         (
             *_load("small", "50 MB in 10000 files"),

@@ -120,7 +120,9 @@ options:
       - With O(driver=vxlan), what fits into the packets between the hosts with 50 bytes more, or 70 over IPv6.
     type: int
   isolate:
-    description: Whether containers of other networks are kept out. They are, when left out.
+    description:
+      - Whether containers of other networks are kept out. They are, when left out.
+      - Those of two networks for which it is V(false) reach each other.
     type: bool
   driver_options:
     description:

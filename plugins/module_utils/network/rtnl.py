@@ -35,7 +35,7 @@ RTM_NEWROUTE, RTM_GETROUTE = 24, 26
 IFLA_ADDRESS, IFLA_IFNAME, IFLA_MTU, IFLA_MASTER = 1, 3, 4, 10
 IFLA_LINKINFO, IFLA_IFALIAS, IFLA_NET_NS_FD = 18, 20, 28
 IFLA_INFO_KIND, IFLA_INFO_DATA, IFLA_INFO_SLAVE_KIND, IFLA_INFO_SLAVE_DATA = 1, 2, 4, 5
-VETH_INFO_PEER, IFLA_BRPORT_MODE = 1, 4
+VETH_INFO_PEER, IFLA_BRPORT_MODE, IFLA_BRPORT_ISOLATED = 1, 4, 33
 VXLAN_ID, VXLAN_LOCAL, VXLAN_LEARNING, VXLAN_PORT, VXLAN_LOCAL6 = 1, 4, 7, 15, 17
 IFA_ADDRESS, IFA_LOCAL, IFA_BROADCAST = 1, 2, 4
 RTA_DST, RTA_OIF, RTA_GATEWAY, RTA_PRIORITY = 1, 4, 5, 6
@@ -59,7 +59,7 @@ class Rtnl(Netlink):
 @dataclass(frozen=True)
 class Link:
     """A network interface. `master` is the index of the bridge it is a port of, or 0; `data` are attributes that only
-    its kind has."""
+    its kind has. `isolated` is that of a port."""
 
     index: int
     name: str
@@ -70,6 +70,7 @@ class Link:
     alias: str
     kind: str
     data: bytes = b""
+    isolated: bool = False
 
 
 @dataclass(frozen=True)
@@ -144,6 +145,7 @@ def _link(raw: bytes) -> Link:
         alias=_string(found.get(IFLA_IFALIAS, b"")),
         kind=_string(info.get(IFLA_INFO_KIND, b"")),
         data=info.get(IFLA_INFO_DATA, b""),
+        isolated=attributes(info.get(IFLA_INFO_SLAVE_DATA, b"")).get(IFLA_BRPORT_ISOLATED) == b"\1",
     )
 
 
@@ -200,12 +202,14 @@ def set_link(rtnl: Rtnl, index: int, *, mtu: int = 0, alias: str = "", master: i
     rtnl.request("set an interface up", RTM_NEWLINK, 0, body)
 
 
-def set_hairpin(rtnl: Rtnl, index: int) -> None:
-    """Let a bridge send a frame back through the port it came from, as a container's call to its own address needs."""
-    port = nested(IFLA_INFO_SLAVE_DATA, attribute(IFLA_BRPORT_MODE, b"\1"))
+def set_bridge_port(rtnl: Rtnl, index: int, *, isolated: bool) -> None:
+    """Let a bridge send a frame back through the port it came from, as a container's call to its own address needs; and
+    keep it from sending frames of one isolated port to another."""
+    modes = attribute(IFLA_BRPORT_MODE, b"\1"), attribute(IFLA_BRPORT_ISOLATED, bytes([isolated]))
+    port = nested(IFLA_INFO_SLAVE_DATA, *modes)
     body = _IFINFO.pack(socket.AF_UNSPEC, 0, index, 0, 0)
     body += nested(IFLA_LINKINFO, text(IFLA_INFO_SLAVE_KIND, "bridge"), port)
-    rtnl.request("set hairpin mode", RTM_NEWLINK, 0, body)
+    rtnl.request("set up a port of a bridge", RTM_NEWLINK, 0, body)
 
 
 def delete_link(rtnl: Rtnl, index: int) -> None:

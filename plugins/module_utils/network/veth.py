@@ -33,7 +33,7 @@ class Cable:
     """What attaching needs to know: names of both ends, the addresses with their prefix lengths, where the default
     routes lead, and other subnets of the network, whose addresses are neighbours too; `beyond` are subnets of it that
     are behind a gateway. `sysctls` are settings of the end inside, by their path below /proc/sys/net, in which IFNAME
-    stands for its name."""
+    stands for its name. `isolated` keeps what comes by it from those who are isolated as well."""
 
     host: str
     inside: str
@@ -46,6 +46,7 @@ class Cable:
     mac: str = ""
     sysctls: Mapping[str, str] = field(default_factory=dict)
     beyond: tuple[tuple[str, str], ...] = ()
+    isolated: bool = False
 
     @property
     def hardware(self) -> bytes:
@@ -106,7 +107,7 @@ def attach(cable: Cable, netns: str) -> None:
             )
         _quiet_ipv6(cable.host)
         rtnl.set_link(host, near.index, mtu=cable.mtu, master=bridge.index, alias=cable.label)
-        rtnl.set_hairpin(host, near.index)
+        rtnl.set_bridge_port(host, near.index, isolated=cable.isolated)
         _set_inside(cable, netns)
         _configure(inside, cable, far.index)
 
@@ -188,6 +189,8 @@ def attached(cable: Cable, netns: str) -> bool:
         with Rtnl() as host, Rtnl(netns) as inside:
             bridge, near = rtnl.link(host, cable.bridge), rtnl.link(host, cable.host)
             if bridge is None or near is None or not near.up or near.master != bridge.index:
+                return False
+            if near.isolated != cable.isolated:
                 return False
             far = rtnl.link(inside, cable.inside)
             return far is not None and not _is_another(cable, near, far) and _complete_inside(inside, cable, far)

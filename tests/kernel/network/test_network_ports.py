@@ -111,14 +111,21 @@ def test_without_masquerade(lab):
 
 @both_kinds
 def test_without_talk_between_containers(lab):
-    """Through the host as a router; that the bridge itself keeps them apart is the cable's."""
-    lab.network("web", driver_options={ICC: "false"})
+    """Neither by the bridge, which may not call the packet filter, nor through the host as a router."""
+    sh("echo 0 > /proc/sys/net/bridge/bridge-nf-call-iptables || true")
+    lab.network("web", driver_options={ICC: "true"})
     box, sibling = lab.container("web"), lab.container("web")
     lab.serve(box.netns, 80)
     lab.publish(box, "8080:80")
+    assert lab.ask(sibling.netns, box.ip, 80)
+    lab.network("web", driver_options={ICC: "false"})
+    for each in (box, sibling):
+        lab.connect(each)
+    assert lab.refuses(sibling.netns, box.ip, 80)
     sh(f"nsenter --net={sibling.netns} ip route add {box.ip} via 10.213.0.1")
     assert lab.refuses(sibling.netns, box.ip, 80)
     assert lab.ask(sibling.netns, HOST_LAN, 8080), "a published port is for everyone"
+    assert lab.ask(None, box.ip, 80), "and the host reaches all"
 
 
 @with_nftables

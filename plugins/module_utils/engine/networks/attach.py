@@ -21,7 +21,7 @@ from .observe import observe_kernel
 from .packetfilter import Sight
 from .plan import plan_repair
 from .published import evict, publish, published, unpublish
-from .record import NetworkRecord, load
+from .record import NetworkRecord, lan_of, load
 
 __all__ = [
     "Leased",
@@ -124,5 +124,6 @@ def _cable(record: NetworkRecord, container_id: str, plug: Plug) -> veth.Cable:
         mtu=spec.mtu,
         mac=plug.mac,
         sysctls=plug.sysctls,
+        isolated=not lan_of(record.bridge, spec).icc,
         beyond=tuple((spec.whole(entry), entry.gateway) for entry in own) if spec.vxlan else (),
     )
