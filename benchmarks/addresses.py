@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ansible_collections.mini.containers.plugins.module_utils.core.specs import Subnet
 from ansible_collections.mini.containers.plugins.module_utils.network import ipam
+from ansible_collections.mini.containers.plugins.module_utils.network.leases import Pool
 
 from .samples import Samples
 
@@ -28,12 +29,12 @@ def measure(samples: Samples, directory: Path, leases: int, rounds: int) -> None
             ipam.give_back(pool, "one-more")
 
 
-def _pool(directory: Path, subnet: str) -> ipam.Pool:
+def _pool(directory: Path, subnet: str) -> Pool:
     entry = Subnet(subnet, gateway=str(ipaddress.ip_network(subnet)[1]))
-    return ipam.Pool(directory.name, (entry,), str(directory / "lease"), str(directory / "free"))
+    return Pool(directory.name, (entry,), str(directory / "lease"), str(directory / "free"))
 
 
-def _fill(pool: ipam.Pool, leases: int) -> None:
+def _fill(pool: Pool, leases: int) -> None:
     os.makedirs(pool.directory)
     first = ipaddress.ip_network(pool.subnets[0].subnet)[2]
     for number in range(leases):

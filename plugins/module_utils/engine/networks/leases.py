@@ -9,6 +9,7 @@ from typing import NamedTuple
 from ...core.paths import Paths
 from ...linux.files import locked
 from ...network import ipam
+from ...network import leases as links
 from ..records import peek
 from .record import NetworkRecord, load
 
@@ -31,7 +32,7 @@ def lease(paths: Paths, record: NetworkRecord, container_id: str, *wanted: str) 
 def release(paths: Paths, network: str, container_id: str) -> None:
     """Give the container's addresses back; a network that is gone has none."""
     with locked(paths.lock("network", network), f"the network {network}"):
-        ipam.give_back(ipam.Pool(network, (), paths.leases(network), paths.free_maps(network)), container_id)
+        ipam.give_back(links.Pool(network, (), paths.leases(network), paths.free_maps(network)), container_id)
 
 
 def sort_leases(paths: Paths, record: NetworkRecord) -> None:
@@ -47,23 +48,23 @@ def members(paths: Paths, network: str) -> list[str]:
 
 def holders(paths: Paths, network: str) -> list[str]:
     """The ids of all that have a lease here, orphans too: found without a look at any record."""
-    return ipam.holders(paths.leases(network))
+    return links.holders(paths.leases(network))
 
 
 def addresses(paths: Paths, network: str) -> dict[str, list[str]]:
     """The containers and their addresses, IPv4 first; orphans left out."""
     alive = _alive(paths, network)
     found: dict[str, list[str]] = {}
-    for ip, owner in sorted(ipam.leases(paths.leases(network)).items(), key=lambda item: (":" in item[0], item)):
+    for ip, owner in sorted(links.leases(paths.leases(network)).items(), key=lambda item: (":" in item[0], item)):
         if alive(owner, ip):
             found.setdefault(owner, []).append(ip)
     return found
 
 
-def pool_of(paths: Paths, record: NetworkRecord) -> ipam.Pool:
+def pool_of(paths: Paths, record: NetworkRecord) -> links.Pool:
     """The network's addresses, and where their leases are."""
     name = record.name
-    return ipam.Pool(
+    return links.Pool(
         name, record.spec.ipam_config, paths.leases(name), paths.free_maps(name), title=partial(title, paths)
     )
 
@@ -74,7 +75,7 @@ def title(paths: Paths, container_id: str) -> str:
     return name if isinstance(name, str) and name else container_id[:12]
 
 
-def _alive(paths: Paths, network: str) -> ipam.Alive:
+def _alive(paths: Paths, network: str) -> links.Alive:
     def check(container_id: str, ip: str) -> bool:
         """Its record names the address; or none of that family yet, since the lease comes first; or cannot be read."""
         record = peek(paths, container_id)

@@ -17,7 +17,7 @@ from ...network import bridge, overlay, pools, rtnl
 from ...network.bridge import BridgeState
 from ...network.firewall.changes import Present
 from ...network.hosts import Far
-from ...network.ipam import short
+from ...network.leases import short
 from ...network.overlay import OverlayState
 from ...network.pools import UNICAST
 from ...network.rtnl import Link, Route, Rtnl

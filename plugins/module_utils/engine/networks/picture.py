@@ -9,7 +9,7 @@ from typing import Any
 from ...core.errors import MiniError
 from ...core.paths import Paths
 from ...core.specs import Subnet
-from ...network import ipam
+from ...network import leases as links
 from ...network.pools import unusable
 from .describe import describe
 from .leases import addresses, title
@@ -21,7 +21,7 @@ from .record import NetworkRecord, lan_of
 
 def picture(paths: Paths, record: NetworkRecord, sight: Sight) -> dict[str, Any]:
     """`docker network inspect`, and what no peer tells. Reads only."""
-    leases = ipam.leases(paths.leases(record.name))
+    leases = links.leases(paths.leases(record.name))
     return {
         **describe(paths, record),
         "Leases": _leases(paths, record, leases),

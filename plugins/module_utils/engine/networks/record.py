@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Optional
@@ -13,6 +12,7 @@ from ...core.names import check_name, interface_name
 from ...core.paths import DEFAULT_STATE_ROOT, Paths
 from ...core.specs import NetworkSpec, Subnet
 from ...network.firewall.rules import Lan
+from ...network.leases import place_of
 from ..records import load as load_record
 from ..records import names_in
 from .overlay import device_name
@@ -37,8 +37,7 @@ class NetworkRecord:
 
     def place_of(self, ip: str) -> Optional[Subnet]:
         """The subnet that an address is of; None when it is of none."""
-        address = ipaddress.ip_address(ip)
-        return next((entry for entry in self.spec.ipam_config if address in ipaddress.ip_network(entry.subnet)), None)
+        return place_of(self.spec.ipam_config, ip)
 
     def subnet_of(self, ip: str) -> Subnet:
         """The same, of an address that must be of one."""
