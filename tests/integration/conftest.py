@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import contextlib
-import glob
 import json
 import os
 import subprocess
@@ -22,7 +21,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 BOX = """
 mkdir -p /srv/box/bin /srv/box/etc /srv/box/tmp /srv/box/www
 cp /bin/busybox /srv/box/bin
-for name in sh cat hostname httpd id nc ping sleep test wget; do ln -sf busybox /srv/box/bin/$name; done
+for name in sh cat hostname httpd id nc ping sleep test true wget; do ln -sf busybox /srv/box/bin/$name; done
 echo root:x:0:0::/root:/bin/sh > /srv/box/etc/passwd
 """
 
@@ -37,7 +36,7 @@ class Played(NamedTuple):
     @property
     def changed(self) -> list[str]:
         """The tasks that changed something, and where."""
-        return [f"{task} on {host}" for task, host, result in self.tasks if result.get("changed")]
+        return sorted(f"{task} on {host}" for task, host, result in self.tasks if result.get("changed"))
 
     def result(self, task: str, host: str) -> dict[str, Any]:
         """What a task gave on a host."""
@@ -52,24 +51,15 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
     """Three hosts, each with a root file system for an image. What is left of them fails the tests."""
     if os.getuid() != 0:
         pytest.exit("several hosts need root", returncode=3)
-    before = _left()
     made = Fleet(tmp_path_factory.mktemp("fleet") / "hosts")
+    assert made.left() == []
     with contextlib.ExitStack() as stack:
         stack.callback(made.down)
         made.up()
         for name in made.names:
             made.on(name, BOX)
         yield made
-    assert _left() == before
-
-
-def _left() -> dict[str, str]:
-    """What a fleet could leave on this machine."""
-    return {
-        "links": subprocess.check_output(["ip", "-o", "link"], text=True),
-        "mounts": Path("/proc/self/mountinfo").read_text(),
-        "groups": str(glob.glob("/sys/fs/cgroup/*/fleet-*")),
-    }
+    assert made.left() == []
 
 
 @pytest.fixture
@@ -86,12 +76,13 @@ def lan(fleet: Fleet) -> Iterator[Fleet]:
         os.close(there)
 
 
-@pytest.fixture
-def play(fleet: Fleet, tmp_path: Path) -> Play:
+@pytest.fixture(scope="session")
+def play(fleet: Fleet, tmp_path_factory: pytest.TempPathFactory) -> Play:
     """Runs a playbook, given as a path or as its text, on the hosts of the fleet."""
     program = Path(sys.executable).with_name("ansible-playbook")
     collections = next(path for path in sys.path if Path(path, "ansible_collections", "mini").is_dir())
-    results = tmp_path / "results.json"
+    directory = tmp_path_factory.mktemp("play")
+    results = directory / "results.json"
     env = {
         **os.environ,
         "ANSIBLE_CONFIG": str(REPOSITORY / "ansible.cfg"),
@@ -103,8 +94,8 @@ def play(fleet: Fleet, tmp_path: Path) -> Play:
 
     def run(book: Path | str, *arguments: str, fails: bool = False, **variables: Any) -> Played:
         if isinstance(book, str):
-            (tmp_path / "play.yml").write_text(book)
-            book = tmp_path / "play.yml"
+            (directory / "play.yml").write_text(book)
+            book = directory / "play.yml"
         given = ["-e", json.dumps(variables)] if variables else []
         command = [str(program), "-i", str(fleet.inventory), str(book), *given, *arguments]
         done = subprocess.run(command, check=False, capture_output=True, text=True, env=env, cwd=REPOSITORY)

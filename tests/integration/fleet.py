@@ -44,7 +44,9 @@ mini_hosts:
     ansible_python_interpreter: /usr/bin/python3
     ansible_ssh_executable: {directory}/ssh
     ansible_ssh_private_key_file: {directory}/key
-    ansible_ssh_common_args: -F none -o UserKnownHostsFile={directory}/known_hosts -o StrictHostKeyChecking=yes
+    ansible_ssh_common_args: >-
+      -F none -o UserKnownHostsFile={directory}/known_hosts -o StrictHostKeyChecking=yes
+      -o ConnectTimeout=3 -o ServerAliveInterval=1 -o ServerAliveCountMax=3
     ansible_control_path_dir: {directory}/cp
 """
 NAMESPACES = ("--net", "--mount", "--pid", "--uts", "--cgroup", "--ipc")
@@ -129,6 +131,13 @@ class Fleet:
             self.lose(name)
         shutil.rmtree(self.directory)
 
+    def left(self) -> list[str]:
+        """What there is of it on this machine, where nothing should be, but in its own namespaces."""
+        links = [f"/sys/class/net/{name}" for name in ("lan0", *self.names)]
+        groups = [group.path for name in self.names for group in self._groups(name)]
+        mounts = [line for line in Path("/proc/self/mountinfo").read_text().splitlines() if str(self.directory) in line]
+        return [path for path in (*links, *groups, str(self.directory)) if os.path.exists(path)] + mounts
+
     # What happens to a host
 
     def boot(self, name: str) -> None:
@@ -142,8 +151,10 @@ class Fleet:
         init = [str(HERE / "host_init"), name, str(self.at(name))]
         command = ["unshare", *NAMESPACES, "--fork", "--kill-child", "--propagation", "private", "--", *init]
         self._start(name, *command, cgroups=[group.path for group in groups])
+        # A card keeps its address when a machine is started again.
+        mac = f"02:00:00:00:00:{int(name[1:]):02x}"
         self.on_lan(
-            f"ip link add {name} type veth peer name eth0 netns {self.pid(name)}; "
+            f"ip link add {name} type veth peer name eth0 address {mac} netns {self.pid(name)}; "
             f"ip link set {name} master lan0; ip link set {name} up"
         )
         self._enter(
@@ -152,6 +163,8 @@ class Fleet:
             f"ip address add {self.address(name, 6)}/64 dev eth0 nodad; ip route add default via 192.0.2.254",
         )
         wait(lambda: self._listens(name), f"{name} does not answer")
+        for connection in self.directory.glob("cp/*"):  # one to the host as it was is no use
+            connection.unlink()
 
     def lose(self, name: str) -> None:
         """A host is gone at once, with every process on it."""

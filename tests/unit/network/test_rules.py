@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 from ansible_collections.mini.containers.plugins.module_utils.core.specs import PublishedPort
 from ansible_collections.mini.containers.plugins.module_utils.network.firewall import ruleset, xtables
-from ansible_collections.mini.containers.plugins.module_utils.network.firewall.changes import Found, Present
+from ansible_collections.mini.containers.plugins.module_utils.network.firewall.changes import Dialect, Found, Present
 from ansible_collections.mini.containers.plugins.module_utils.network.firewall.elements import Key, meet, pack, unpack
 from ansible_collections.mini.containers.plugins.module_utils.network.firewall.iptables import (
     Iptables,
@@ -291,3 +291,20 @@ def test_udp_ports_that_changed():
     old = translations([(P(53, 53, "udp"), "10.1.0.2"), (P(80, 80), "10.1.0.2")])
     new = translations([(P(70 + n, 70 + n, "udp"), "10.1.0.2") for n in range(3)])
     assert udp_ports((old, new)) == {53, 70, 71, 72}
+
+
+def test_elements_have_no_order_and_rules_have():
+    """The kernel lists a set in the order of a hash."""
+    lan = Lan("mini-web", ("10.1.0.0/16",), overlay="vx-web")
+    dialect = Dialect("nftables", (), ruleset.rules_of)
+    wanted = ruleset.rules_of("mini-web", lan)
+
+    def there(rules) -> Present:
+        present = Present(dialect)
+        for rule in rules:
+            present.add(rule.place, Found(rule.tag, rule.owner))
+        return present
+
+    chains, elements = ([rule for rule in wanted if rule.table == kind] for kind in ("chain", "element"))
+    assert there([*chains, *reversed(elements)]).right("mini-web", lan)
+    assert not there([*reversed(chains), *elements]).right("mini-web", lan)
