@@ -29,6 +29,7 @@ mini_stack_containers:
     stop_signal: KILL
     healthcheck: {test: 'test "$VERSION" != broken', interval: 200ms, retries: 2, start_period: 0s}
     state: healthy
+    healthy_wait_timeout: 5
 rolling_grace: 2
 rolling_drain: FRONT/drain.yml
 rolling_restore: FRONT/restore.yml
