@@ -104,6 +104,11 @@ def test_the_tasks_arguments_go_before_defaults() -> None:
     assert found.unused == ("X",)
 
 
+def test_an_argument_that_a_trigger_or_an_unneeded_stage_asks_for_is_not_unused() -> None:
+    text = "FROM base AS a\nONBUILD ARG T\nFROM base AS unneeded\nARG U\nFROM a\n"
+    assert evaluated(text, args={"T": "1", "U": "1", "SOURCE_DATE_EPOCH": "1", "X": "1"}).unused == ("X",)
+
+
 def test_only_the_stages_that_the_target_needs_are_read() -> None:
     text = """FROM base AS a
 RUN 1

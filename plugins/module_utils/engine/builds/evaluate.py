@@ -7,6 +7,7 @@ the caller, image by image.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Callable, NamedTuple, Optional
 
@@ -14,12 +15,13 @@ from ...core.errors import BadInput
 from ...core.specs import ImageConfig
 from ...image import platform as platforms
 from ...image.containerfile.expand import Lexer
+from ...image.containerfile.instruction import Instruction
 from ...image.containerfile.parse import Containerfile, Stage, triggers
 from ...image.containerfile.where import located
 from ...image.platform import Platform
 from ...image.store import StoredImage
 from ...runtime.bundle import DEFAULT_PATH
-from .spec import BuildSpec
+from .spec import EPOCH, BuildSpec
 from .stage import PROXIES, Reader
 from .works import Origin, StagePlan
 
@@ -67,19 +69,22 @@ class _Evaluator:
         self._known = _builtin(wanted, wanted.target or "default")
         self._done: dict[int, StagePlan] = {}
         self._declared: dict[int, dict[str, str]] = {}
+        self._named = {*PROXIES, EPOCH}
 
     def run(self) -> Evaluation:
+        self._see(self._file.arguments)
         for found in self._file.arguments:
             with located(self._file.file, found.line):
                 self._global(found.args)
         target = self._file.stage(self._wanted.target) if self._wanted.target else self._file.stages[-1]
         self._stage(target)
-        unused = tuple(sorted(set(self._wanted.args) - set(PROXIES) - self._named_anywhere()))
+        self._see(found for stage in self._file.stages for found in stage.instructions)
+        unused = tuple(sorted(set(self._wanted.args) - self._named))
         return Evaluation(self._file.file, tuple(self._done.values()), unused)
 
-    def _named_anywhere(self) -> set[str]:
-        every = [found for stage in self._file.stages for found in stage.instructions if found.name == "ARG"]
-        return {word.partition("=")[0] for found in (*every, *self._file.arguments) for word in found.args}
+    def _see(self, instructions: Iterable[Instruction]) -> None:
+        """Which arguments somebody asks for."""
+        self._named.update(word.partition("=")[0] for one in instructions if one.name == "ARG" for word in one.args)
 
     def _global(self, words: tuple[str, ...]) -> None:
         for word in words:
@@ -128,7 +133,9 @@ class _Evaluator:
         if below:
             reader.declared.update(self._declared[below.index])
         kept, reader.config = reader.config.on_build, replace(reader.config, on_build=())
-        for found in (*triggers(kept, stage.line), *stage.instructions):
+        triggered = triggers(kept, stage.line)
+        self._see(triggered)
+        for found in (*triggered, *stage.instructions):
             with located(self._file.file, found.line):
                 reader.read(found)
         self._declared[stage.number] = dict(reader.declared)

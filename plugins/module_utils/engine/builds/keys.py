@@ -12,10 +12,8 @@ from . import cache
 from .cache import Made
 from .context import Context
 from .evaluate import Evaluation
-from .spec import BuildSpec
+from .spec import EPOCH, BuildSpec
 from .works import Copy, Origin, Run, StagePlan, Work, Workdir
-
-EPOCH = "SOURCE_DATE_EPOCH"
 
 
 class Chains:

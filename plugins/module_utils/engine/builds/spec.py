@@ -11,6 +11,7 @@ from ...image.platform import Platform
 from ...image.reference import Reference
 
 NONE, HOST = "none", "host"
+EPOCH = "SOURCE_DATE_EPOCH"
 
 
 @dataclass(frozen=True)
