@@ -42,7 +42,7 @@ def test_the_same_site_on_every_host(lan, play):
 
     assert play(BOOK).changed == []
 
-    lan.on("h2", "nft flush map inet mini ports4")
+    lan.on("h2", "nft flush map inet mini any4")
     assert play(BOOK).changed == ["mini.containers.mini_stack : Containers on h2"]
     assert page(lan.address("h2")) == "web.h2"
 

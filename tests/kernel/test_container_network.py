@@ -112,7 +112,7 @@ def test_a_port_of_a_process_is_refused(host: Any, kind: socket.SocketKind, suff
     ("damage", "step"),
     [
         (["nft", "flush", "ruleset"], "restore-rules"),
-        (["nft", "flush", "map", "inet", "mini", "ports4"], "publish"),
+        (["nft", "flush", "map", "inet", "mini", "any4"], "publish"),
         (
             ["sh", "-c", "ip link del $(ip -o link | sed -n 's/.*: \\(mini-v[^@]*\\|mv[^@]*\\|veth[^@]*\\)@.*/\\1/p')"],
             "connect",

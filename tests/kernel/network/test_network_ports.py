@@ -136,9 +136,8 @@ def test_a_port_of_another_state_root(lab):
     lab.publish(first, "8080:80")
     other = Paths("/run/lab/second", "/run/lab/second-run")
     ensure(other, NetworkSpec("web"), frozenset())
-    for text in ("8080:80", "127.0.0.1:8080:80"):
-        with pytest.raises(Conflict, match=f"container {first.id[:12]} of another state root has it"):
-            attach.publish(other, {"e" * 64: [(port, "10.213.1.2") for port in ports.parse([text])]})
+    with pytest.raises(Conflict, match=f"container {first.id[:12]} of another state root has it"):
+        attach.publish(other, {"e" * 64: [(port, "10.213.1.2") for port in ports.parse(["8080:80"])]})
     remove(other, "web")
 
 
@@ -169,7 +168,7 @@ def test_a_port_is_looked_up(lab, monkeypatch):
     assert attach.published(second.id, wanted, attach.Sight(lab.paths)) == []
     lab.publish(second)
     assert not set(listed) & set(ruleset.OF_PORTS)
-    sh("nft delete element inet mini ports4 '{ 0.0.0.0/0 . 0.0.0.0/0 . tcp . 20500 }'")
+    sh("nft delete element inet mini any4 '{ tcp . 20500 }'")
     every = [(port, box.ip) for port in ports.parse(many)]
     assert attach.published(box.id, every, attach.Sight(lab.paths)) == ["the rule for 20500/tcp is missing"]
     attach.publish(lab.paths, {box.id: every})

@@ -19,7 +19,7 @@ from .elements import meet, pack, unpack
 from .iptables import Iptables
 from .nfnetlink import Element, Table
 from .rules import ATTEMPTS, ELEMENT, HOST, Policy, Rule, owner_of
-from .ruleset import CHAINS, KEYS, OF_HOST, OF_NETWORKS, OF_PORTS, TABLE, VALUES, chains_of, rules_of
+from .ruleset import CHAINS, KEYS, OF_HOST, OF_NETWORKS, OF_PORTS, TABLE, VALUES, WITH_RANGES, chains_of, rules_of
 
 PACKAGE = "nftables"
 
@@ -157,7 +157,7 @@ def _frame() -> Iterator[str]:
     for name, types in KEYS.items():
         kind = "map" if name in VALUES else "set"
         value = f" : {VALUES[name]}" if name in VALUES else ""
-        flags = " flags interval;" if name in OF_PORTS else ""
+        flags = " flags interval;" if name in WITH_RANGES else ""
         yield f"add {kind} inet {TABLE} {name} {{ type {' . '.join(types)}{value};{flags} }}"
     for chain, hook in CHAINS.items():
         yield f"add chain inet {TABLE} {chain}" + (f" {{ {hook} }}" if hook else "")

@@ -6,14 +6,15 @@
     table inet mini
       raw          prerouting   a bridge may not reach the host's 127.0.0.0/8
       prerouting   nat          published ports, for other hosts and for containers ─┐
-      output       nat          the same, for this host ────────────────────────────┴→ translate → @ports4 @ranges4 …
+      output       nat          the same, for this host ────────────────────────────┴→ translate → @at4 @any4 …
       forward      filter       what enters a bridge: @into → into-BRIDGE; what leaves one: @out
       postrouting  nat          the way out: @leaving → leave-BRIDGE; and whose replies must come back through the
                                 host: @arriving → arrive-BRIDGE
 
-A published port is an element of a map, by the client's address, the host's address, protocol and port: with ten
-thousand of them a packet is looked up once, as with one. A range that keeps its ports is one element of a map whose
-values are addresses alone; of any other, each port is an element.
+A published port is an element of a map: of `at4`, by an address of the host, protocol and port, or of `any4`, where it
+is on all addresses. These are hash tables: ten thousand ports cost a packet what one does. Those that are for some
+clients alone are in `ports4`, by the client's network as well; and a range that keeps its ports is one element of
+`ranges4`, whose values are addresses alone. Where ranges are, the kernel looks through bitmaps.
 
 Nat chains come a little behind the usual place, so that what the administrator put there has precedence.
 """
@@ -33,7 +34,9 @@ CHAINS = {
     "postrouting": "type nat hook postrouting priority 105; policy accept;",
     "translate": "",
 }
-_WHO = {family: (f"ipv{family}_addr", f"ipv{family}_addr", "inet_proto", "inet_service") for family in (4, 6)}
+_WHAT = ("inet_proto", "inet_service")
+_ADDRESS = {family: f"ipv{family}_addr" for family in (4, 6)}
+_WHO = {family: (_ADDRESS[family], _ADDRESS[family], *_WHAT) for family in (4, 6)}
 KEYS: dict[str, tuple[str, ...]] = {
     "bridges": ("ifname",),
     "open": ("ifname",),
@@ -41,18 +44,26 @@ KEYS: dict[str, tuple[str, ...]] = {
     "out": ("ifname",),
     "leaving": ("ifname",),
     "arriving": ("ifname",),
+    **{f"at{family}": (_ADDRESS[family], *_WHAT) for family in (4, 6)},
+    **{f"any{family}": _WHAT for family in (4, 6)},
     **{f"ports{family}": _WHO[family] for family in (4, 6)},
     **{f"ranges{family}": _WHO[family] for family in (4, 6)},
 }
 VALUES = {
     **dict.fromkeys(("into", "out", "leaving", "arriving"), "verdict"),
-    **{f"ports{family}": f"ipv{family}_addr . inet_service" for family in (4, 6)},
-    **{f"ranges{family}": f"ipv{family}_addr" for family in (4, 6)},
+    **{f"{kind}{family}": f"{_ADDRESS[family]} . inet_service" for kind in ("at", "any", "ports") for family in (4, 6)},
+    **{f"ranges{family}": _ADDRESS[family] for family in (4, 6)},
 }
 OF_NETWORKS = ("bridges", "open", "into", "out", "leaving", "arriving")
-OF_PORTS = ("ports4", "ranges4", "ports6", "ranges6")
+WITH_RANGES = ("ports4", "ranges4", "ports6", "ranges6")
+OF_PORTS = ("at4", "any4", "at6", "any6", *WITH_RANGES)
 
-_PORTS = "meta l4proto {{ tcp, udp, sctp }} dnat {ip} to {ip} saddr . {ip} daddr . meta l4proto . th dport map @{map}"
+_LOOK_UPS = (
+    ("at", "{ip} daddr . "),
+    ("any", ""),
+    ("ports", "{ip} saddr . {ip} daddr . "),
+    ("ranges", "{ip} saddr . {ip} daddr . "),
+)
 
 
 def _host_rules() -> Iterator[tuple[str, str]]:
@@ -62,9 +73,10 @@ def _host_rules() -> Iterator[tuple[str, str]]:
     yield "prerouting", f"ip daddr != {LOOPBACK[4]} fib daddr type local jump translate"
     yield "prerouting", "meta nfproto ipv6 fib daddr type local jump translate"
     yield "output", "fib daddr type local jump translate"
-    for kind in ("ports", "ranges"):
-        yield "translate", _PORTS.format(ip="ip", map=f"{kind}4")
-        yield "translate", _PORTS.format(ip="ip6", map=f"{kind}6")
+    for ip, family in (("ip", 4), ("ip6", 6)):
+        for kind, who in _LOOK_UPS:
+            key = f"{who.format(ip=ip)}meta l4proto . th dport"
+            yield "translate", f"meta l4proto {{ tcp, udp, sctp }} dnat {ip} to {key} map @{kind}{family}"
     yield "postrouting", "iifname vmap @leaving"
     yield "postrouting", "oifname vmap @arriving"
 
@@ -135,10 +147,19 @@ def _verdicts(lan: Lan) -> Iterator[tuple[str, tuple[str, ...]]]:
 
 def _translation(span: Translation) -> Iterator[tuple[str, tuple[str, ...]]]:
     family, to_host = span.family, span.host_ip or ANYWHERE[span.family]
+    whole = span.count > 1 and span.port == span.to
+    if not span.sources and not whole:
+        who = f"{span.host_ip} . {span.protocol}" if span.host_ip else span.protocol
+        yield from _single("at" if span.host_ip else "any", who, span)
+        return
     for source in span.sources or (ANYWHERE[family],):
         who = f"{source} . {to_host} . {span.protocol}"
-        if span.count > 1 and span.port == span.to:
+        if whole:
             yield f"ranges{family}", (f"{who} . {span.port}-{span.last}", span.ip)
-            continue
-        for offset in range(span.count):
-            yield f"ports{family}", (f"{who} . {span.port + offset}", f"{span.ip} . {span.to + offset}")
+        else:
+            yield from _single("ports", who, span)
+
+
+def _single(kind: str, who: str, span: Translation) -> Iterator[tuple[str, tuple[str, ...]]]:
+    for offset in range(span.count):
+        yield f"{kind}{span.family}", (f"{who} . {span.port + offset}", f"{span.ip} . {span.to + offset}")
