@@ -83,3 +83,16 @@ def test_another_gateway_reaches_who_is_there(lan: Any) -> None:
     routes = lan.exec("a", "busybox", "ip", "route").stdout.decode()
     assert "default via 10.77.1.254" in routes
     assert not lan.container("a").plan
+
+
+def test_a_change_cut_short_is_finished_by_the_containers_task(lan: Any) -> None:
+    """The network has changed, and its task was killed before anybody was connected again."""
+    lan.container("a", networks=[{"name": "lan"}], etc_hosts={"gate": "host-gateway"})
+    pid = lan.pid("a")
+    spec = NetworkSpec("lan", ipam_config=(Subnet("10.78.0.0/24"),), enable_ipv6=True)
+    networks.ensure(lan.paths, spec, (), force=True)
+    lan.container("a")
+    assert not lan.container("a").plan
+    assert lan.record("a").networks["lan"].ipv4.startswith("10.78.0.")
+    assert lan.exec("a", "grep", "10.78.0.1.*gate", "/etc/hosts").rc == 0
+    assert lan.pid("a") == pid

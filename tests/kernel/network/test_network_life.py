@@ -17,6 +17,7 @@ from ansible_collections.mini.containers.plugins.module_utils.core.specs import 
 from ansible_collections.mini.containers.plugins.module_utils.engine.networks import attach
 from ansible_collections.mini.containers.plugins.module_utils.engine.networks.actions import actions
 from ansible_collections.mini.containers.plugins.module_utils.engine.networks.converge import ensure, remove
+from ansible_collections.mini.containers.plugins.module_utils.engine.networks.describe import describe
 from ansible_collections.mini.containers.plugins.module_utils.network import veth
 from ansible_collections.mini.containers.plugins.module_utils.network.firewall import iptables
 
@@ -385,6 +386,8 @@ def test_killed_while_addresses_are_taken(lab, step):
     lab.network("web")
     box = lab.container("web")
     killed(lambda observer: lab.network("web", "10.77.0.0/24", force=True, observer=observer), step, "done")
+    shown = describe(lab.paths, attach.load(lab.paths, "web"))["Containers"]
+    assert shown.get(box.id, {}).get("IPv4Address", box.ip).startswith(box.ip)
     lab.network("web", "10.77.0.0/24", force=True)
     assert names(lab.network("web", "10.77.0.0/24")) == []
     assert attach.lease(lab.paths, attach.load(lab.paths, "web"), box.id) == ("10.77.0.2", "")

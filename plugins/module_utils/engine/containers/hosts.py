@@ -72,10 +72,11 @@ def _more(paths: Paths, it: Neighbour) -> list[text.Names]:
 
 
 def _gateways(paths: Paths, it: Neighbour) -> list[str]:
-    """One of each family."""
+    """One of each family; none while the network has changed, and the container has not got its new addresses."""
     for network, ips in it.shown.items():
         record = attach.load(paths, network)
-        return [record.subnet_of(ip).gateway for ip, _names in ips]
+        places = [record.place_of(ip) for ip, _names in ips]
+        return [place.gateway for place in places if place]
     return ["127.0.0.1", "::1"]
 
 

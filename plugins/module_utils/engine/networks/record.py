@@ -47,8 +47,9 @@ class NetworkRecord:
         return found
 
     def with_prefix(self, ip: str) -> str:
-        """An address of the network with its prefix length."""
-        return ip + "/" + self.subnet_of(ip).subnet.partition("/")[2]
+        """An address with its prefix length; alone where the network does not have the subnet any more."""
+        place = self.place_of(ip)
+        return ip + "/" + place.subnet.partition("/")[2] if place else ip
 
 
 def find(paths: Paths, name: str) -> Optional[NetworkRecord]:
