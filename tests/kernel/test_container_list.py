@@ -175,11 +175,16 @@ def test_a_replacement_that_fails_leaves_the_others_replaced(lan: Any) -> None:
         ({"name": "b", "volumes_from": ["d"]}, "container d of volumes_from does not exist"),
         ({"name": "b", "pid_mode": "container:b"}, "does not run"),
         ({"name": "a"}, "a is named twice"),
+        (
+            {"name": "b", "ports": ["127.0.0.1:80:80"], "networks": [{"name": "x"}]},
+            "a and b both publish 127.0.0.1:80->80/tcp",
+        ),
     ],
 )
 def test_nothing_is_done_for_any_when_one_makes_no_sense(host: Any, entry: dict[str, Any], reason: str) -> None:
     try:
-        message = str(_task(host, {"name": "a"}, entry, {"name": "c"})["msg"])
+        first = {"name": "a", "ports": ["80:80"], "networks": [{"name": "x"}]} if "ports" in entry else {"name": "a"}
+        message = str(_task(host, first, entry, {"name": "c"})["msg"])
     except BadInput as exc:
         message = str(exc)
     assert reason in message

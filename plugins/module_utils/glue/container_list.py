@@ -8,7 +8,9 @@ from typing import Any
 
 from ..core.errors import BadInput, MiniError
 from ..core.paths import Paths
+from ..core.specs import PublishedPort
 from ..engine.containers.record import every
+from ..network.ports import overlapping
 from .container_options import CONTAINER_OPTIONS, DEFAULTS
 from .containers import Task
 
@@ -24,6 +26,7 @@ def tasks_of(params: Mapping[str, Any]) -> list[Task]:
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice:
         raise BadInput(f"containers: {twice} is named twice", hint="name each container once")
+    _refuse_shared_ports(tasks)
     for task in tasks:
         if params["purge_label"] and task.wish.state != "absent" and not _carries(task, params["purge_label"]):
             raise BadInput(
@@ -32,6 +35,19 @@ def tasks_of(params: Mapping[str, Any]) -> list[Task]:
                 hint="put the label into the labels of defaults",
             )
     return tasks
+
+
+def _refuse_shared_ports(tasks: Sequence[Task]) -> None:
+    """Of two that run, one alone can have a port of the host."""
+    owners: dict[PublishedPort, str] = {}
+    for task in (task for task in tasks if task.wish.runs):
+        clash = overlapping(task.wish.spec.ports, owners)
+        if clash:
+            other = owners[clash[1]]
+            raise BadInput(
+                f"containers: {other} and {task.name} both publish {clash[0].show()}", hint="publish another port"
+            )
+        owners.update(dict.fromkeys(task.wish.spec.ports, task.name))
 
 
 def merged(common: Mapping[str, Any], entry: Mapping[str, Any]) -> dict[str, Any]:

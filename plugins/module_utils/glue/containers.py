@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Optional
 
@@ -172,7 +173,8 @@ def _failures(brought: Mapping[str, Brought]) -> dict[str, Any]:
 
 def _sentence(name: str, error: Mapping[str, Any]) -> str:
     text: str = error["msg"]
-    return text if name in text else f"{name}: {text}"
+    named = re.search(rf"(?<![\w.-]){re.escape(name)}(?![\w.-])", text)
+    return text if named else f"{name}: {text}"
 
 
 def _failure(name: str, one: Brought) -> dict[str, Any]:
