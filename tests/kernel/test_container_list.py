@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
-from ansible_collections.mini.containers.plugins.module_utils.core.errors import BadInput, StepFailed
+from ansible_collections.mini.containers.plugins.module_utils.core.errors import BadInput, Conflict, StepFailed
 from ansible_collections.mini.containers.plugins.module_utils.core.plan import Step
 from ansible_collections.mini.containers.plugins.module_utils.engine import runtime
 from ansible_collections.mini.containers.plugins.module_utils.engine.containers.converge import converge_all
@@ -342,6 +342,21 @@ def test_an_error_in_one_takes_that_one_back(lan: Any, step: str) -> None:
     assert lan.pid("a")
     assert lan.pid("c")
     _gone(lan, "a", "b", "c")
+
+
+def test_ports_that_one_cannot_have_are_its_failure_alone(lan: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = published.apply_rules
+
+    def refuse(paths: Any, wanted: Any, before: Any = None) -> Any:
+        if id_of(paths, "b") in wanted and any(wanted.values()):
+            raise Conflict("somebody else has it")
+        return real(paths, wanted, before)
+
+    monkeypatch.setattr(published, "apply_rules", refuse)
+    errors = [str(outcome.error or "") for outcome in _converge(lan, *THREE)]
+    assert errors == ["", "somebody else has it", ""]
+    monkeypatch.undo()
+    _comes_right(lan, THREE)
 
 
 def test_an_interrupt_takes_back_what_is_not_finished(lan: Any) -> None:

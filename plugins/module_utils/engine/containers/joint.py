@@ -69,7 +69,11 @@ def _result(work: Callable[[], object]) -> Optional[Exception]:
 
 def publish(members: Members) -> Results:
     """Make the firewall's rules for the containers exactly those of their ports."""
-    attach.publish(members[0][0].paths, {one.record.id: one.wiring.to_publish(step) for one, step in members})
+    try:
+        attach.publish(members[0][0].paths, {one.record.id: one.wiring.to_publish(step) for one, step in members})
+    except MiniError as exc:
+        # Whose ports they are that cannot be had shows when each is alone.
+        return [exc] if len(members) == 1 else [publish([member])[0] for member in members]
     return [_result(partial(one.wiring.published, step)) for one, step in members]
 
 
