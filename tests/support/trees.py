@@ -70,7 +70,7 @@ def _content(path: bytes, mode: int) -> str:
 
 def _attributes(path: bytes) -> dict[str, bytes]:
     names = os.listxattr(path, follow_symlinks=False)
-    wanted = [name for name in names if name == "security.capability" or name.startswith("user.")]
+    wanted = [name for name in names if name.startswith(("security.capability", "system.posix_acl_access", "user."))]
     return {name: os.getxattr(path, name, follow_symlinks=False) for name in wanted}
 
 

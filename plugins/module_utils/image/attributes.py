@@ -15,12 +15,14 @@ from .tarstream import Entry
 OVERLAY_OPAQUE = "trusted.overlay.opaque"
 ENGINE = ("trusted.overlay.", "user.overlay.")
 CAPABILITY = "security.capability"
+# Not a directory's default list: what is unpacked into the directory would inherit it.
+ACCESS_LIST = "system.posix_acl_access"
 MAX_VALUE = 2**16
 
 
 def kept(name: str) -> bool:
     """Whether an image may set the attribute. Labels of this host's security modules are the host's to give."""
-    return name == CAPABILITY or name.startswith("user.")
+    return name in (CAPABILITY, ACCESS_LIST) or name.startswith("user.")
 
 
 def check(entry: Entry) -> None:

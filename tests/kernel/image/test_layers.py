@@ -20,7 +20,7 @@ from ansible_collections.mini.containers.plugins.module_utils.image.workspace im
 from corpus import BLOCK, CHAR, DIR, FIFO, LAYERED, link, tree, x, xattr
 from laboratory import Lab
 from rawtar import archive, member
-from trees import by_umoci, merged, write_layout
+from trees import by_umoci, difference, looks, merged, write_layout
 
 
 @pytest.fixture
@@ -66,6 +66,26 @@ def test_a_directory_that_is_only_passed_is_as_the_one_below(lab: Lab) -> None:
         assert [stat.S_IMODE(one.st_mode) for one in found.values()] == [0o1777, 0o2750]
         assert [(one.st_uid, one.st_gid, one.st_mtime) for one in found.values()] == [(5, 6, 12345), (7, 0, 54321)]
         assert os.getxattr(root / "d", "user.note") == b"hello"
+
+
+def test_access_lists(lab: Lab) -> None:
+    """As umoci has them; posix_acl_xattr.h: version 2, then tag, permissions and id of each entry."""
+    entries = ((1, 6, -1), (2, 7, 1000), (4, 4, -1), (0x10, 7, -1), (0x20, 0, -1))
+    value = struct.pack("<I", 2) + b"".join(struct.pack("<HHi", *entry) for entry in entries)
+    members = [
+        xattr("system.posix_acl_access", value) + x("f", mode=0o670),
+        xattr("system.posix_acl_access", value) + member("d", DIR, mode=0o770),
+        x("d/f"),
+    ]
+    layers = [archive(*members), archive(x("d/g"))]
+    theirs, why = by_umoci(write_layout(lab.canary.with_name("layout"), layers), lab.canary.with_name("theirs"))
+    assert theirs, why
+    with unpacked(lab, layers) as root:
+        assert difference(looks(root), looks(theirs)) == []
+        assert os.getxattr(root / "f", "system.posix_acl_access") == value
+    broken = [archive(xattr("system.posix_acl_access", b"x") + x("f"))]
+    with pytest.raises(BadImage, match="is refused by the file system"), unpacked(lab, broken):
+        pass
 
 
 def test_attributes(lab: Lab) -> None:
