@@ -73,7 +73,8 @@ unit-pythons: tools  ## the unit tests on each Python of a managed host that pye
 	done
 
 .PHONY: molecule
-molecule: system tools  ## the roles on real containers: converge, idempotence, verify, destroy
+molecule: system tools  ## the roles on real containers, and on three hosts: converge, idempotence, verify, destroy
+	@$(call install,$(HOSTS_PACKAGES))
 	cd extensions && molecule test --all
 
 .PHONY: test-hosts
@@ -89,6 +90,11 @@ test-vm: tools  ## the site on a stock Debian 12 in a virtual machine: cgroup v2
 .PHONY: bench
 bench: system tools  ## our times beside those of the engines that are installed
 	python benchmarks
+
+.PHONY: scaling
+scaling: system tools  ## what a network over many hosts costs a host, and a play its controller: docs/scaling.md
+	@$(call install,$(HOSTS_PACKAGES))
+	python benchmarks/scaling.py
 
 # Always made anew: it takes a second, and its sources are many.
 .PHONY: runtime
