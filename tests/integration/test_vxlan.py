@@ -125,3 +125,17 @@ def test_a_host_fewer_and_more(mesh, play, tmp_path):
     assert "h3" not in mesh.on("h1", "cat /var/lib/mini/container/*/hosts")
     play(BOOK)
     assert fetch(mesh, "h1", "web-h3") == "web-h3"
+
+
+def test_the_hosts_reach_each_other_by_ipv6(mesh, play):
+    """The containers stay where they are, and what runs goes on."""
+    by = {
+        "mini_stack_address": "{{ '2001:db8::' ~ (10 + inventory_hostname[1:] | int) }}",
+        "mini_stack_slice": "{{ 10 + inventory_hostname[1:] | int }}",
+    }
+    before = mesh.on("h1", "pgrep -of 'httpd -f'")
+    play(BOOK, **by)
+    assert fetch(mesh, "h1", "web-h2") == "web-h2"
+    assert "local 2001:db8::11 " in mesh.on("h1", "ip -d link show type vxlan")
+    assert "mtu 1430" in mesh.on("h1", "ip link show type vxlan")
+    assert mesh.on("h1", "pgrep -of 'httpd -f'") == before
