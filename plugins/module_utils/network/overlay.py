@@ -24,7 +24,7 @@ import sys
 from dataclasses import dataclass
 from typing import Optional, Union
 
-from ..core.errors import Conflict, StepFailed
+from ..core.errors import Conflict, HostLacks, StepFailed
 from ..linux.files import read_text, write_kernel
 from . import entries, rtnl, veth
 from .entries import Entry
@@ -173,6 +173,12 @@ def _create(host: Rtnl, wanted: Overlay) -> None:
             f"the number {wanted.vni} of {wanted.alias} is that of another VXLAN network on UDP port {wanted.port}",
             hint="give one of them another number (vni)",
         ) from exc
+    except OSError as exc:
+        if exc.errno == errno.EOPNOTSUPP:
+            raise HostLacks(
+                f"cannot make {wanted.alias}: this kernel has no VXLAN devices", hint="load the module vxlan"
+            ) from exc
+        raise
 
 
 def set_entries(wanted: Overlay) -> None:
