@@ -41,7 +41,7 @@ class Bridge:
 
 @dataclass(frozen=True)
 class BridgeState:
-    """A bridge as it is."""
+    """A bridge as it is. `loopback6`: one with IPv6 delivers answers to the host's ::1."""
 
     index: int
     kind: str
@@ -51,6 +51,7 @@ class BridgeState:
     up: bool
     addresses: tuple[str, ...]
     sysctls: Mapping[str, str]
+    loopback6: bool = True
 
 
 def sysctls(name: str, *, ipv6: bool) -> dict[str, str]:
@@ -73,7 +74,8 @@ def observe(host: Rtnl, name: str) -> Optional[BridgeState]:
         return None
     mine = tuple(f"{address.ip}/{address.prefix}" for address in rtnl.addresses(host) if address.index == found.index)
     settings = {path: read_text(path, "") for path in sysctls(name, ipv6=False)}
-    return BridgeState(found.index, found.kind, found.alias, found.mac, found.mtu, found.up, mine, settings)
+    loopback6 = rtnl.accepts_loopback6(host, found.index) if any(":" in text for text in mine) else True
+    return BridgeState(found.index, found.kind, found.alias, found.mac, found.mtu, found.up, mine, settings, loopback6)
 
 
 def is_ours(state: BridgeState, wanted: Bridge) -> bool:
@@ -95,8 +97,8 @@ def sysctls_are_right(state: BridgeState, wanted: Bridge) -> bool:
 
 
 def addresses_are_right(state: BridgeState, wanted: Bridge) -> bool:
-    """Up, with the gateways' addresses and no other."""
-    return state.up and sorted(state.addresses) == sorted(wanted.addresses)
+    """Up, with the gateways' addresses and no other, and with a way to the host's loopback."""
+    return state.up and state.loopback6 and sorted(state.addresses) == sorted(wanted.addresses)
 
 
 def create(wanted: Bridge) -> None:
@@ -125,6 +127,8 @@ def set_addresses(wanted: Bridge) -> None:
             ip, _slash, prefix = text.partition("/")
             rtnl.add_address(host, found.index, ip, int(prefix))
         rtnl.set_link(host, found.index)
+        if wanted.ipv6:
+            rtnl.accept_loopback6(host, found.index)
 
 
 def set_sysctls(wanted: Bridge) -> None:

@@ -7,6 +7,7 @@ import, which is too much for a container that starts in ten.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import ipaddress
 import socket
@@ -43,6 +44,8 @@ IFA_F_NODAD = 0x02
 IFF_UP = 1
 FAMILIES = (socket.AF_INET, socket.AF_INET6)
 RTPROT_RA = 9
+LOOPBACK_METRIC = 2048
+RT_TABLE_LOCAL, RTN_LOCAL = 255, 2
 RT_TABLE_MAIN, RTPROT_BOOT, RT_SCOPE_UNIVERSE, RT_SCOPE_LINK, RTN_UNICAST = 254, 3, 0, 253, 1
 
 _IFINFO = struct.Struct("=BxHiII")
@@ -265,6 +268,30 @@ def add_route(rtnl: Rtnl, destination: str, index: int, gateway: str = "", metri
     body += number32(RTA_OIF, index) + number32(RTA_PRIORITY, metric)
     by = f" by {gateway}" if gateway else ""
     rtnl.request(f"add the route to {net}{by}", RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, body)
+
+
+def accept_loopback6(rtnl: Rtnl, index: int) -> None:
+    """Let packets for ::1 be delivered that came in by the interface, as `route_localnet` does for 127.0.0.1.
+
+    For ::1 the kernel takes only routes of the interface itself (rt6_need_strict in net/ipv6/route.c). What has that
+    destination on the wire it throws away before (ip6_rcv_core), so that this is for translated answers alone. The
+    route of `lo` comes first by its metric.
+    """
+    body = _RTMSG.pack(socket.AF_INET6, 128, 0, 0, RT_TABLE_LOCAL, RTPROT_BOOT, RT_SCOPE_UNIVERSE, RTN_LOCAL, 0)
+    body += attribute(RTA_DST, _raw("::1")) + number32(RTA_OIF, index) + number32(RTA_PRIORITY, LOOPBACK_METRIC)
+    with contextlib.suppress(FileExistsError):
+        rtnl.request("add the route to ::1", RTM_NEWROUTE, NLM_F_CREATE, body)
+
+
+def accepts_loopback6(rtnl: Rtnl, index: int) -> bool:
+    """Whether it does. The kernel answers with `lo`, where such packets end, and the metric of the route it took."""
+    body = _RTMSG.pack(socket.AF_INET6, 128, *[0] * 7)
+    body += attribute(RTA_DST, _raw("::1")) + number32(RTA_OIF, index)
+    try:
+        answers = rtnl.request("look up the route to ::1", RTM_GETROUTE, 0, body)
+    except OSError:  # ENETUNREACH
+        return False
+    return any(_route(raw).metric == LOOPBACK_METRIC for raw in answers)
 
 
 def routes(rtnl: Rtnl) -> list[Route]:

@@ -45,6 +45,30 @@ def test_ipv6_from_everywhere(lab, protocol):
 
 
 @both_kinds
+def test_loopback_of_ipv6(lab):
+    """Where bridges do not call the packet filter, as on a host without docker. The host's own ::1 stays its own."""
+    sh("echo 0 > /proc/sys/net/bridge/bridge-nf-call-ip6tables || true")
+    lab.network("web", enable_ipv6=True)
+    lab.network("other", enable_ipv6=True)
+    box, second = lab.container("web"), lab.container("other")
+    for each, text in ((box, "8080:80"), (second, "[::1]:8081:80")):
+        lab.serve(each.netns, 80, ip="::")
+        lab.publish(each, text, text + "/udp")
+    lab.serve(box.netns, 80, "udp", "::")
+    lab.serve(None, 7000, ip="::1")
+    assert lab.ask(None, "::1", 8080)
+    assert lab.ask(None, "::1", 8080, "udp")
+    assert lab.ask(None, "::1", 8081)
+    assert lab.ask(None, "::1", 7000) == "::1"
+    assert lab.refuses(lab.neighbour, HOST_LAN6, 8081)
+    assert not lab.network("web", enable_ipv6=True).plan
+    bridge = attach.load(lab.paths, "web").bridge
+    sh(f"ip -6 route del local ::1 dev {bridge} table local metric 2048")
+    assert [step.name for step in lab.network("web", enable_ipv6=True).plan] == ["set-gateway"]
+    assert lab.ask(None, "::1", 8080)
+
+
+@both_kinds
 def test_one_family_or_one_address(lab):
     lab.network("web", enable_ipv6=True)
     box = lab.container("web")
