@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The process that starts a container is killed after it let the program go: what is reported is what is true."""
+"""Whoever has to do with a start is killed at its last step: what is reported is what is true, and it is over once."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.mini.containers.plugins.module_utils.core.errors import Busy
+from ansible_collections.mini.containers.plugins.module_utils.linux.files import locked
 from ansible_collections.mini.containers.plugins.module_utils.runtime import state
 
-from .waiting import eventually
+from .waiting import PATIENCE, eventually
 
 PROGRAM = "#!/bin/sh\nexec sleep 1000\n"
 
@@ -46,9 +48,12 @@ def _start(host: Any) -> int:
     return child
 
 
-def _kill_the_starter(host: Any, lease: int) -> None:
-    """When the first process is about to execute its program."""
+def _about_to_execute(lease: int) -> None:
     eventually(lambda: fcntl.fcntl(lease, fcntl.F_GETLEASE) != fcntl.F_WRLCK)
+
+
+def _kill_the_starter(host: Any, lease: int) -> None:
+    _about_to_execute(lease)
     known = state.read(host.paths.run_state(host.record().id))
     init, monitor = known["init"]["pid"], known["monitor"]["pid"]
     starter = int(Path(f"/proc/{init}/stat").read_text().rpartition(")")[2].split()[1])
@@ -77,3 +82,20 @@ def test_the_program_cannot_be_executed(host: Any, leased: int) -> None:
     assert os.waitpid(task, 0)[1] != 0
     assert host.pid() == 0
     assert not os.path.exists(host.paths.run_state(host.record().id))
+
+
+@pytest.mark.parametrize("neighbours", [(), ("other",)])
+def test_a_start_goes_on_without_its_task(host: Any, leased: int, neighbours: tuple[str, ...]) -> None:
+    """By a launcher, and at the door of another monitor. Nobody else has a hand in it before it is over."""
+    for name in neighbours:
+        host.container(name)
+    task = _start(host)
+    _about_to_execute(leased)
+    os.kill(task, signal.SIGKILL)
+    os.waitpid(task, 0)
+    with pytest.raises(Busy), locked(host.paths.lock("container", "c"), "c", timeout=0.3):
+        pass
+    fcntl.fcntl(leased, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+    with locked(host.paths.lock("container", "c"), "c", timeout=PATIENCE):
+        assert host.pid() != 0
+    host.absent(*neighbours)
