@@ -127,6 +127,20 @@ def test_a_host_fewer_and_more(mesh, play, tmp_path):
     assert fetch(mesh, "h1", "web-h3") == "web-h3"
 
 
+def test_what_comes_from_another_host_is_not_sent_on(mesh):
+    """One host of the network cannot use another as its router."""
+    one, two, beyond = device(mesh, "h1"), device(mesh, "h2"), "198.51.100.9"
+    ping = f"busybox ping -c 1 -W 1 {beyond} > /dev/null && echo answered || true"
+    mesh.on_lan(f"ip address add {beyond}/32 dev lan0; ip route add 10.50.11.0/24 via {mesh.address('h2')}")
+    mesh.on("h1", f"ip route add {beyond} via 10.50.12.1 dev {one} onlink src 10.50.11.1")
+    assert mesh.on("h2", ping) == "answered\n"
+    assert mesh.on("h1", ping) == ""
+    mesh.on("h2", f"nft delete element inet mini out {{ {two} }}")
+    assert mesh.on("h1", ping) == "answered\n", "without the rule it was"
+    mesh.on("h1", f"ip route del {beyond}")
+    mesh.on_lan(f"ip address del {beyond}/32 dev lan0; ip route del 10.50.11.0/24")
+
+
 def test_the_hosts_reach_each_other_by_ipv6(mesh, play):
     """The containers stay where they are, and what runs goes on."""
     by = {
