@@ -16,12 +16,13 @@ from vm_guest import Guest
 from vm_play import PLAYBOOKS, REPOSITORY, SITE, play
 
 UNIT = "mini-containers@var-lib-mini.service"
-RULES = "iptables-save | grep -e ^-A -e :MINI | sed 's/ .[0-9]*:[0-9]*.$//'"
+# Elements of a map come in any order.
+RULES = "nft -s list ruleset | tr , '\\n' | sed 's/elements =//' | tr -d ' \\t{}' | sort"
 PROCESSES = "cat /sys/fs/cgroup/mini/*/cgroup.procs"
 # Everything that must be as before when the site is gone.
 TRACES = """
 ip -o link | cut -d: -f2
-iptables-save | grep -e ^-A -e MINI
+nft list tables
 cat /proc/sys/net/ipv4/ip_forward
 find /var/lib/mini* /run/mini* /sys/fs/cgroup/mini -maxdepth 0 2>/dev/null
 find /etc/systemd/system -name 'mini-*'
@@ -97,7 +98,7 @@ def test_the_unit(guest: Guest) -> None:
     guest.ssh(f"systemctl stop {UNIT}")
     assert guest.read(PROCESSES) == before
     guest.ssh(f"systemctl start {UNIT}")
-    guest.ssh("iptables -F; iptables -t nat -F; iptables -t raw -F")
+    guest.ssh("nft flush ruleset")
     assert guest.read(RULES) != rules
     guest.ssh(f"systemctl reload {UNIT}")
     assert guest.read(RULES) == rules

@@ -19,7 +19,7 @@ SUITE = "bookworm"
 # The system, then what the role mini_host and the plays ask for.
 PACKAGES = (
     "dbus initramfs-tools kmod libpam-systemd linux-image-amd64 lz4 openssh-server python3 systemd systemd-sysv udev"
-    " busybox-static iproute2 iptables libseccomp2 python3-pyroute2 xz-utils zstd apparmor"
+    " busybox-static iproute2 iptables nftables libseccomp2 python3-pyroute2 xz-utils zstd apparmor"
 ).split()
 FILES = Path(__file__).parent / "files"
 SIZE = "3G"

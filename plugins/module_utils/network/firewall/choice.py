@@ -15,6 +15,7 @@ from ...core.errors import HostLacks
 from ..command import find
 from . import gate, iptables, nftables
 from .changes import Present
+from .nfnetlink import supported
 from .rules import Policy
 
 NFTABLES, IPTABLES = "nftables", "iptables"
@@ -62,7 +63,7 @@ def _automatic() -> str:
             "this host has neither nft nor iptables",
             hint="install the package nftables, or apply the role mini_host",
         )
-    if there["nft"] and not (there["iptables"] and gate.gates()):
+    if there["nft"] and not (there["iptables"] and (gate.gates() or not supported())):
         return NFTABLES
     return _kind()
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from ...linux.files import read_text
 from .iptables import Iptables, Vocabulary
-from .nfnetlink import NFPROTO_IPV4, NFPROTO_IPV6, Table
+from .nfnetlink import NFPROTO_IPV4, NFPROTO_IPV6, Table, supported
 from .rules import HOST, Lan, Policy, Rule, family_of
 
 CHAIN, MARK = "MINI-GATE", "mini-gate"
@@ -21,13 +21,18 @@ _FAMILIES = {4: (NFPROTO_IPV4, "/proc/thread-self/net/ip_tables_names"),
 def gates() -> list[Iptables]:
     """One for each kind of iptables that has a FORWARD chain on this host."""
     families: dict[str, list[int]] = {"nft": [], "legacy": []}
+    tables = supported()
     for family, (protocol, legacy) in _FAMILIES.items():
-        with Table("filter", protocol) as table:
-            if table.has_chain("FORWARD"):
-                families["nft"].append(family)
+        if tables and _forwards(protocol):
+            families["nft"].append(family)
         if "filter" in read_text(legacy, "").split():
             families["legacy"].append(family)
     return [Iptables(backend, found, GATE) for backend, found in families.items() if found]
+
+
+def _forwards(protocol: int) -> bool:
+    with Table("filter", protocol) as table:
+        return table.has_chain("FORWARD")
 
 
 def _of_host(family: int) -> tuple[Rule, ...]:

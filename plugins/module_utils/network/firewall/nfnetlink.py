@@ -94,6 +94,16 @@ class Table(Netlink):
             yield Element(Key(first, last), _comment(fields.get(NFTA_ELEM_USERDATA, b"")))
 
 
+def supported() -> bool:
+    """Whether the kernel has nf_tables; asking loads the module, where it is one."""
+    try:
+        with Table("mini") as table:
+            table.has_chain("raw")
+    except OSError:  # EINVAL, or EPROTONOSUPPORT without any nfnetlink
+        return False
+    return True
+
+
 def _value(data: bytes) -> bytes:
     return attributes(data).get(NFTA_DATA_VALUE, b"")
 
