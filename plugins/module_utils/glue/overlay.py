@@ -3,14 +3,13 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Mapping
 from typing import Any, Optional
 
 from ..core.errors import BadInput
 from ..core.names import check_name
 from ..core.specs import Subnet, Vxlan
-from ..network import slices
+from ..network import inet, slices
 from ..network.hosts import Far
 
 OVERLAY_OPTIONS: dict[str, Any] = {
@@ -68,6 +67,6 @@ def _table(host: str, table: Any) -> dict[str, tuple[str, ...]]:
 
 def _addresses(name: str, value: Any) -> tuple[str, ...]:
     try:
-        return tuple(str(ipaddress.ip_address(address)) for address in ([value] if isinstance(value, str) else value))
-    except (TypeError, ValueError) as exc:
+        return tuple(map(inet.plain, [value] if isinstance(value, str) else value))
+    except (AttributeError, TypeError, ValueError) as exc:
         raise BadInput(f"names: {value!r} of {name} is no IP address", hint="give one, or a list of them") from exc

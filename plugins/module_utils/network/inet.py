@@ -22,6 +22,12 @@ def text(value: int, version: int) -> str:
     return socket.inet_ntop(family, value.to_bytes(size, "big"))
 
 
+def plain(ip: str) -> str:
+    """An address that somebody gives, in its usual spelling; ValueError for one with a zone (RFC 4007), which Python
+    takes to be any text, and so one of several lines."""
+    return str(ipaddress.ip_address(ip.replace("%", " ")))
+
+
 def within(ip: str, net: Net) -> bool:
     """Whether the address is of the subnet."""
     same = (net.version == 6) == (":" in ip)

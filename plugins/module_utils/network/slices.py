@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from ..core.errors import BadInput
 from ..core.names import check_name
 from ..core.specs import Subnet, Vxlan
-from . import pools
+from . import inet, pools
 
 SLICES = 256
 VNI_MAX = (1 << 24) - 1
@@ -88,7 +88,7 @@ def parse_hosts(hosts: Mapping[str, Any]) -> tuple[dict[str, str], dict[str, int
 
 def _address(name: str, value: Any) -> str:
     try:
-        return str(ipaddress.ip_address(str(value)))
+        return inet.plain(str(value))
     except ValueError as exc:
         raise BadInput(f"hosts: {value!r} of {name} is no IP address", hint="names are not looked up") from exc
 

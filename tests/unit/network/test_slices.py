@@ -107,7 +107,7 @@ def test_names():
 
 @pytest.mark.parametrize(
     "names", [{"b": {"web": "10.50.12.2\n127.0.0.1 bank"}}, {"b": {"we b": "10.50.12.2"}}, {"b": []}, {"b": {"web": 3}},
-              {"b\n": {}}]
+              {"b": {"web": "fd00:50::2%\n10.50.12.2 bank"}}, {"b": {"web": ["fd00:50::2%eth0"]}}, {"b\n": {}}]
 )  # fmt: skip
 def test_names_that_are_none(names):
     with pytest.raises(BadInput):
