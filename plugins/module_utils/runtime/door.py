@@ -41,9 +41,11 @@ Serve = Callable[[dict[str, Any]], dict[str, Any]]
 READY = b"\x06"
 BACKLOG = 64
 VISITS = 256  # at once; whoever comes then has to do without
+PATIENCE = 1  # seconds, for who has come to say who it is: a caller waits no longer either
 _GIVEN = 4  # descriptors, and up to as many as the kernel lets through of those to hold
 _MOST = 253
 _CREDENTIALS = "iII"  # struct ucred: pid, uid, gid
+_TIME = "ll"  # struct timeval
 
 
 class Door:
@@ -133,8 +135,11 @@ def _answer(caller: int, host: tuple[int, int], serve: Serve) -> NoReturn:
 def _introduced(caller: int, host: tuple[int, int]) -> list[int]:
     """What the caller gives, if it is who it must be; else nothing."""
     connection = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM, 0, caller)
+    # Or who says nothing could have all the room there is.
+    connection.setsockopt(_socket.SOL_SOCKET, _socket.SO_RCVTIMEO, struct.pack(_TIME, PATIENCE, 0))
     space = _socket.CMSG_SPACE(_MOST * struct.calcsize("i"))
     _data, extra, _flags, _address = connection.recvmsg(1, space, _socket.MSG_CMSG_CLOEXEC)
+    connection.setsockopt(_socket.SOL_SOCKET, _socket.SO_RCVTIMEO, struct.pack(_TIME, 0, 0))
     credentials = connection.getsockopt(_socket.SOL_SOCKET, _socket.SO_PEERCRED, struct.calcsize(_CREDENTIALS))
     connection.detach()
     _pid, uid, _gid = struct.unpack(_CREDENTIALS, credentials)
