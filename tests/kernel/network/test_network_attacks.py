@@ -7,11 +7,14 @@ More of them are where what they attack is tested: loopback over the wire and th
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import struct
 
 import pytest
+from ansible_collections.mini.containers.plugins.module_utils.core.specs import Vxlan
 from ansible_collections.mini.containers.plugins.module_utils.engine.networks import attach
+from ansible_collections.mini.containers.plugins.module_utils.engine.networks.overlay import device_name
 from ansible_collections.mini.containers.plugins.module_utils.network import netns
 
 from ..waiting import eventually, stays
@@ -62,6 +65,44 @@ def test_everything_is_closed_again_in_one_pass(lab):
     assert direct_ways(lab, box) == [False] * 4
     assert lab.refuses(stranger.netns, box.ip, 80)
     assert lab.refuses(lab.neighbour, HOST_LAN, 8081)
+
+
+def goes_over(lab, source: str, ip: str) -> bool:
+    """Whether a packet for an address of another host's slice is sent on to that host, which the neighbour is."""
+    with netns.entered(lab.neighbour):
+        wire = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    with netns.entered(source):
+        sender = socket.socket(socket.AF_INET6 if ":" in ip else socket.AF_INET, socket.SOCK_DGRAM)
+    with wire, sender:
+        wire.bind((NEIGHBOUR_LAN, 4789))
+        wire.settimeout(0.3)
+        sender.sendto(b"attack", (ip, 53))
+        with contextlib.suppress(TimeoutError, socket.timeout):
+            return wire.recv(1500).endswith(b"attack")
+    return False
+
+
+@both_kinds
+def test_a_way_over_a_host_into_a_network_on_another_one(lab):
+    """Who may not talk to the other host itself has this one do it: a neighbour, a container of another network. What
+    arrives there has come from a host of the network, and is judged by its source alone, which a sender can choose."""
+    hosts = {"h1": HOST_LAN, "h2": NEIGHBOUR_LAN}
+    vxlan = Vxlan("h1", hosts, ("10.50.0.0/16", "fd00:50::/64"), 256, 77)
+    lab.network("mesh", "10.50.1.0/24", "fd00:50::100:0:0:0/72", driver="vxlan", vxlan=vxlan)
+    lab.network("other", enable_ipv6=True)
+    own, stranger = lab.container("mesh").netns, lab.container("other").netns
+    far = ("10.50.2.9", "fd00:50::200:0:0:9")
+    assert all(goes_over(lab, own, ip) for ip in far)
+    assert not any(goes_over(lab, where, ip) for where in (stranger, lab.neighbour) for ip in far)
+    bridge = attach.load(lab.paths, "mesh").bridge
+    sh(
+        f"nft flush chain inet mini beyond-{bridge}"
+        if lab.firewall == "nftables"
+        else f"for t in iptables ip6tables; do $t -I MINI-IN -o {device_name(bridge)} -j ACCEPT; done"
+    )
+    eventually(lambda: all(goes_over(lab, where, ip) for where in (stranger, lab.neighbour) for ip in far))
+    if lab.firewall == "iptables":
+        sh(f"for t in iptables ip6tables; do $t -D MINI-IN -o {device_name(bridge)} -j ACCEPT; done")
 
 
 def advertise(where: str) -> None:

@@ -110,6 +110,8 @@ def _network(lan: Lan) -> Iterator[tuple[str, str]]:
     for subnet in lan.subnets if lan.overlay else ():
         yield into, f'iifname "{lan.overlay}" {_ip(subnet)} saddr {subnet} accept'
         yield beyond, f"{mine} {_ip(subnet)} daddr {subnet} accept"
+    if lan.overlay:
+        yield beyond, "drop"
     if not lan.internal:
         yield into, "ct state established,related accept"
         yield into, f"{translated} accept"

@@ -78,6 +78,8 @@ def _network(lan: Lan, family: int) -> Iterator[tuple[str, str, _Args]]:
     for subnet in subnets if lan.overlay else ():
         yield "filter", "MINI-IN", ("-i", lan.overlay, *into, "-s", subnet, "-j", "ACCEPT")
         yield "filter", "MINI-IN", (*out, "-o", lan.overlay, "-d", subnet, "-j", "ACCEPT")
+    if lan.overlay:
+        yield "filter", "MINI-IN", ("-o", lan.overlay, "-j", "DROP")
     yield from _forward(lan, into, out)
     for subnet in subnets:
         if lan.overlay:
