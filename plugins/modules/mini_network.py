@@ -130,6 +130,11 @@ options:
         C(com.docker.network.bridge.name) is the name of the bridge, for a network that is made.
         C(com.docker.network.bridge.enable_icc) is whether its containers reach each other, and
         C(com.docker.network.bridge.enable_ip_masquerade) whether they have the host's address outside.
+      - C(com.docker.network.bridge.host_binding_ipv4) is the address of the host for published ports that name none, of
+        containers whose first network it is.
+      - C(com.docker.network.bridge.gateway_mode_ipv4) and C(com.docker.network.bridge.gateway_mode_ipv6) are V(nat), as
+        when left out, or V(nat-unprotected), where who routes to a container's own address from outside reaches all of
+        its ports. Docker's V(routed) and V(isolated) are refused.
       - Others are refused, since they would have no effect.
     type: dict
   labels:

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from ansible_collections.mini.containers.plugins.module_utils.core.errors import Conflict, MiniError
 from ansible_collections.mini.containers.plugins.module_utils.engine.containers.facts import facts
+from ansible_collections.mini.containers.plugins.module_utils.engine.networks.record import HOST_BINDING
 from ansible_collections.mini.containers.plugins.module_utils.linux import libc
 
 from .waiting import PATIENCE, eventually
@@ -79,6 +80,30 @@ def test_ports_change_without_a_restart(host: Any) -> None:
     assert "hello" in _fetch("127.0.0.1", 8081)
     with pytest.raises(OSError, match="refused"):
         _fetch("127.0.0.1", 8080, patience=0)
+    host.absent("web")
+    host.no_network("lan")
+
+
+def test_a_network_says_where_its_containers_publish(host: Any) -> None:
+    """Only those that name no address of the host; and what the network says later reaches those that run."""
+    host.network(driver_options={HOST_BINDING: "127.0.0.1"})
+    ports = ["8080:80", "0.0.0.0:8081:80"]
+    host.container("web", command=SERVE, networks=LAN, published_ports=ports)
+    assert not host.container("web", networks=LAN, published_ports=ports).plan
+    pid, shown = host.pid("web"), facts(host.paths, host.record("web"))["NetworkSettings"]
+    assert {(entry["HostIp"], entry["HostPort"]) for entry in shown["Ports"]["80/tcp"]} == {
+        ("127.0.0.1", "8080"),
+        ("0.0.0.0", "8081"),
+    }
+    assert "hello" in _fetch("127.0.0.1", 8080)
+    assert "hello" in _fetch(shown["Gateway"], 8081)
+    with pytest.raises(OSError, match="refused"):
+        _fetch(shown["Gateway"], 8080, patience=0)
+    host.network(driver_options={})
+    assert [step.name for step in host.container("web").plan] == ["claim-ports", "publish", "write-record"]
+    assert not host.container("web", published_ports=ports).plan
+    assert "hello" in _fetch(shown["Gateway"], 8080)
+    assert host.pid("web") == pid
     host.absent("web")
     host.no_network("lan")
 

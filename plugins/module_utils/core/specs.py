@@ -395,5 +395,6 @@ class ContainerSpec:
     apparmor: str = ""
     exposed_ports: tuple[str, ...] = ()
     publish_all_ports: bool = False
+    host_binding: str = ""
     healthcheck: Optional[Healthcheck] = None
     auto_remove: bool = False

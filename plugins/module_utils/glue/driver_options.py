@@ -6,13 +6,14 @@ Their names are those of Docker's bridge driver. What is not known is refused: i
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Mapping
 from typing import Any, Callable
 
 from ..core.errors import BadInput
 from ..core.names import check_interface
-from ..engine.networks.record import BRIDGE, ICC, MASQUERADE
+from ..engine.networks.record import BRIDGE, GATEWAY_MODES, HOST_BINDING, ICC, MASQUERADE, UNPROTECTED
 
 MTU = "com.docker.network.driver.mtu"
 MTU_MIN, MTU_MAX = 576, 65535  # RFC 791 asks for 576; a bridge takes no more than 65535
@@ -90,9 +91,36 @@ def _number(name: str, text: str) -> str:
     return str(int(text))
 
 
+def _host_address(name: str, text: str) -> str:
+    try:
+        return str(ipaddress.IPv4Address(text))
+    except ValueError:
+        raise BadInput(
+            f"driver_options: {name}: {text!r} is not an IPv4 address", hint="give an address of the host"
+        ) from None
+
+
+_OTHER_MODES = {
+    "routed": f"give {MASQUERADE}: false, and containers keep their addresses outside; ports are published as ever",
+    "isolated": "give internal: true; the host keeps its address in the network",
+}
+
+
+def _gateway_mode(name: str, text: str) -> str:
+    """What Docker calls `nat` is how all networks are here."""
+    if text in ("nat", UNPROTECTED):
+        return text
+    raise BadInput(
+        f"driver_options: {name}: {text!r} is not possible here",
+        hint=_OTHER_MODES.get(text, f"give nat or {UNPROTECTED}"),
+    )
+
+
 _NETWORK: dict[str, Callable[[str, str], str]] = {
     MTU: _number,
     BRIDGE: lambda name, text: check_interface(f"driver_options: {name}", text),
     ICC: _switch,
     MASQUERADE: _switch,
+    HOST_BINDING: _host_address,
+    **dict.fromkeys(GATEWAY_MODES.values(), _gateway_mode),
 }

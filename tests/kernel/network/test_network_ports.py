@@ -12,7 +12,12 @@ from ansible_collections.mini.containers.plugins.module_utils.core.paths import 
 from ansible_collections.mini.containers.plugins.module_utils.core.specs import NetworkSpec
 from ansible_collections.mini.containers.plugins.module_utils.engine.networks import attach
 from ansible_collections.mini.containers.plugins.module_utils.engine.networks.converge import ensure, remove
-from ansible_collections.mini.containers.plugins.module_utils.engine.networks.record import ICC, MASQUERADE
+from ansible_collections.mini.containers.plugins.module_utils.engine.networks.record import (
+    GATEWAY_MODES,
+    ICC,
+    MASQUERADE,
+    UNPROTECTED,
+)
 from ansible_collections.mini.containers.plugins.module_utils.glue.network import NETWORK_OPTIONS, given, network_spec
 from ansible_collections.mini.containers.plugins.module_utils.network import netns, ports
 from ansible_collections.mini.containers.plugins.module_utils.network.firewall import nfnetlink, ruleset
@@ -236,6 +241,21 @@ FLUSHES = {
         "iptables -F; iptables -t nat -F; iptables -t raw -F; iptables -X",
     ),
 }
+
+
+def test_unprotected_is_open_for_those_outside(lab):
+    """Who has a route reaches every port of a container, in the family that says so; other networks do not."""
+    options = {"enable_ipv6": True, "driver_options": {GATEWAY_MODES[4]: UNPROTECTED}}
+    lab.network("web", "10.20.0.0/24", "fd00:1::/64", **options)
+    lab.network("other")
+    box, stranger = lab.container("web"), lab.container("other")
+    lab.serve(box.netns, 80)
+    lab.serve(box.netns, 81, ip="::")
+    assert lab.ask(lab.neighbour, box.ip, 80) == NEIGHBOUR_LAN, "with its own address"
+    assert lab.refuses(lab.neighbour, box.ipv6, 81)
+    assert lab.refuses(stranger.netns, box.ip, 80)
+    assert lab.network("web", **{**options, "driver_options": {}}).plan
+    assert lab.refuses(lab.neighbour, box.ip, 80)
 
 
 @pytest.mark.parametrize("backend", ["nftables", "iptables-legacy"], indirect=True)

@@ -18,7 +18,13 @@ from ansible_collections.mini.containers.plugins.module_utils.engine.networks.pl
     resolve,
 )
 from ansible_collections.mini.containers.plugins.module_utils.engine.networks.record import BRIDGE as NAME
-from ansible_collections.mini.containers.plugins.module_utils.engine.networks.record import ICC, NetworkRecord, lan_of
+from ansible_collections.mini.containers.plugins.module_utils.engine.networks.record import (
+    GATEWAY_MODES,
+    HOST_BINDING,
+    ICC,
+    NetworkRecord,
+    lan_of,
+)
 from ansible_collections.mini.containers.plugins.module_utils.glue.driver_options import MTU
 from ansible_collections.mini.containers.plugins.module_utils.glue.network import NETWORK_OPTIONS, given, network_spec
 from ansible_collections.mini.containers.plugins.module_utils.network import bridge
@@ -216,6 +222,10 @@ def test_networks_that_cannot_be(fields, seen, error, why):
         ({"driver_options": {NAME: "a/b"}}, "cannot be the name of an interface"),
         ({"driver_options": {NAME: "all"}}, "cannot be the name of an interface"),
         ({"driver_options": {ICC: "perhaps"}}, "is neither true nor false"),
+        ({"driver_options": {HOST_BINDING: "::1"}}, "'::1' is not an IPv4 address"),
+        ({"driver_options": {GATEWAY_MODES[4]: "routed"}}, "'routed' is not possible here"),
+        ({"driver_options": {GATEWAY_MODES[6]: "isolated"}}, "give internal: true"),
+        ({"driver_options": {GATEWAY_MODES[6]: "open"}}, "give nat or nat-unprotected"),
         ({"gateway": "10.1.0.1"}, "without a subnet"),
         ({"mtu": 10}, "mtu: 10 is not possible"),
         ({"ipam_config": [{"subnet": "10.1.0.0/16"}, {"subnet": "10.1.2.0/24"}]}, "overlaps 10.1.2.0/24 of the same"),

@@ -40,7 +40,7 @@ def live_changes(wish: Wish, seen: Observation, wanted: ContainerSpec) -> list[S
     if seen.running and (moved or (wires and ports)):
         steps.append(Step("publish", name, shown, detail=detail))
     reasons = [
-        *changes(before, wanted, [*LIVE, "networks", "ports", "publish_all_ports"]),
+        *changes(before, wanted, [*LIVE, "networks", "ports", "publish_all_ports", "host_binding"]),
         *limit_changes(before.limits, wanted.limits),
     ]
     if seen.running and wanted.limits != before.limits:

@@ -116,6 +116,7 @@ _OPTION = {
     "cpu_quota": "cpus",
     "cap_add": "capabilities",
     "ports": "published_ports",
+    "host_binding": "default_host_ip of the first network",
     "mounts": "volumes",
     "oom_kill_disable": "oom_killer",
     "seccomp": "security_opts: seccomp",

@@ -45,7 +45,8 @@ class Observation:
     joined are others by now.
     `donors` are the mounts of each container in `volumes_from`, None for one that does not exist. `changed_secrets` are
     those whose content is another one than when they were written, `lost_secrets` those that are not there any more.
-    `other_images` are those of mounts whose name means another one by now.
+    `other_images` are those of mounts whose name means another one by now. `bindings` are the addresses of the host
+    for published ports, by network.
     """
 
     status: str = ABSENT
@@ -70,6 +71,7 @@ class Observation:
     changed_secrets: tuple[str, ...] = ()
     lost_secrets: tuple[str, ...] = ()
     misplaced: Mapping[str, str] = field(default_factory=dict)
+    bindings: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def running(self) -> bool:
@@ -83,6 +85,7 @@ class Surroundings:
     def __init__(self, paths: Paths) -> None:
         self._paths = paths
         self._repairs: dict[str, Plan] = {}
+        self._bindings: dict[str, str] = {}
         self.neighbours = Neighbours(paths)
         self.rules = attach.Sight(paths)
 
@@ -94,6 +97,13 @@ class Surroundings:
                 self._repairs[name] = attach.repair_plan(self._paths, name, self.rules)
             found.update({(step.name, step.target): step for step in self._repairs[name]})
         return Plan.of(found.values())
+
+    def bindings(self, names: Iterable[str]) -> dict[str, str]:
+        """What these networks say of published ports that name no address of the host."""
+        for name in names:
+            if name not in self._bindings:
+                self._bindings[name] = attach.host_binding(attach.load(self._paths, name))
+        return {name: self._bindings[name] for name in names}
 
 
 def observe(
@@ -113,9 +123,11 @@ def observe(
     record = around.record
     names = dict.fromkeys([*(record.networks if record else ()), *(entry.name for entry in asked.networks)])
     donors = [entry.container for entry in asked.volumes_from or (record.spec.volumes_from if record else ())]
+    known = _known(paths, names)
     around = replace(
         around,
-        network_repair=common.repair(_known(paths, names)),
+        network_repair=common.repair(known),
+        bindings=common.bindings(known),
         donors={name: _mounts_of(paths, name) for name in donors},
     )
     if record is None:

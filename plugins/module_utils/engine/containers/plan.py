@@ -24,7 +24,7 @@ from .record import STARTED, STOPPED
 
 __all__ = ["LIVE", "Wish", "plan", "start_steps"]
 
-_ELSEWHERE = ("name", "image", "limits", "networks", "ports", "publish_all_ports")
+_ELSEWHERE = ("name", "image", "limits", "networks", "ports", "publish_all_ports", "host_binding")
 RECREATE = tuple(f.name for f in fields(ContainerSpec) if f.name not in (*LIVE, *_ELSEWHERE))
 
 
@@ -58,7 +58,7 @@ def _way(wish: Wish, seen: Observation) -> list[Step]:
         return _replace(replace(wish, spec=replace(wish.spec, image=wanted.image)), seen, "the task says recreate")
     if reasons:
         return _replace(replace(wish, spec=merge(seen.record.spec, wish)), seen, "; ".join(reasons))
-    return _converge(wish, seen, replace(wanted, image=seen.record.spec.image))
+    return _converge(wish, seen, replace(publishing.bound(wanted, seen.bindings), image=seen.record.spec.image))
 
 
 def _tidy(wish: Wish, seen: Observation) -> list[Step]:
@@ -117,7 +117,7 @@ def _stop(
 
 def _create(wish: Wish, seen: Observation, reason: str, impact: Impact = Impact.LIVE) -> list[Step]:
     """A container from nothing."""
-    spec = wish.spec
+    spec = publishing.bound(wish.spec, seen.bindings)
     if not spec.image:
         raise BadInput(f"container {spec.name} does not exist, so image is needed to make it", hint="give image")
     conflicts.refuse(spec)

@@ -17,13 +17,22 @@ from .record import ContainerRecord
 
 
 def wanted(spec: ContainerSpec, image: ImageConfig) -> tuple[PublishedPort, ...]:
-    """The ports as asked for; those whose port of the host is to be chosen are marked so."""
-    if not spec.publish_all_ports:
-        return spec.ports
+    """The ports as asked for; those whose port of the host is to be chosen are marked so. Without an address of the
+    host they are on that of the first network, if it has one for them."""
+    found = [*spec.ports, *(_all_others(spec, image) if spec.publish_all_ports else ())]
+    return tuple(sorted(replace(port, host_ip=port.host_ip or spec.host_binding) for port in found))
+
+
+def _all_others(spec: ContainerSpec, image: ImageConfig) -> list[PublishedPort]:
     listed = {(port.container_port, port.protocol) for port in spec.ports}
     exposed = [_exposed(text) for text in parse_exposed({*spec.exposed_ports, *image.exposed_ports})]
-    more = [PublishedPort(0, *port) for port in exposed if port not in listed]
-    return tuple(sorted((*spec.ports, *more)))
+    return [PublishedPort(0, *port) for port in exposed if port not in listed]
+
+
+def bound(spec: ContainerSpec, bindings: Mapping[str, str]) -> ContainerSpec:
+    """The specification with what its first network says of published ports; `bindings` are those of each network."""
+    first = spec.networks[0].name if spec.networks else ""
+    return replace(spec, host_binding=bindings.get(first, ""))
 
 
 def _exposed(text: str) -> tuple[int, str]:

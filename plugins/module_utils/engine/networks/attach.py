@@ -21,7 +21,7 @@ from .observe import observe_kernel
 from .packetfilter import Sight
 from .plan import plan_repair
 from .published import evict, publish, published, unpublish
-from .record import NetworkRecord, lan_of, load
+from .record import NetworkRecord, host_binding, lan_of, load
 
 __all__ = [
     "Leased",
@@ -34,6 +34,7 @@ __all__ = [
     "disconnect",
     "evict",
     "holders",
+    "host_binding",
     "lease",
     "load",
     "members",

@@ -20,6 +20,9 @@ from .overlay import device_name
 BRIDGE = "com.docker.network.bridge.name"
 ICC = "com.docker.network.bridge.enable_icc"
 MASQUERADE = "com.docker.network.bridge.enable_ip_masquerade"
+HOST_BINDING = "com.docker.network.bridge.host_binding_ipv4"
+GATEWAY_MODES = {family: f"com.docker.network.bridge.gateway_mode_ipv{family}" for family in (4, 6)}
+UNPROTECTED = "nat-unprotected"
 
 
 @dataclass(frozen=True)
@@ -97,4 +100,14 @@ def lan_of(bridge: str, spec: NetworkSpec) -> Lan:
         icc=spec.driver_options.get(ICC, "true") != "false",
         masquerade=spec.driver_options.get(MASQUERADE, "true") != "false",
         overlay=device_name(bridge) if spec.vxlan else "",
+        unprotected=tuple(
+            family for family, option in GATEWAY_MODES.items() if spec.driver_options.get(option) == UNPROTECTED
+        ),
     )
+
+
+def host_binding(record: NetworkRecord) -> str:
+    """The address of the host for published ports that name none; empty for all. 0.0.0.0 is Docker's word for those
+    of IPv6 as well."""
+    found = record.spec.driver_options.get(HOST_BINDING, "")
+    return "" if found == "0.0.0.0" else found

@@ -64,7 +64,8 @@ class Rule:
 class Lan:
     """A network. `isolate`: only what belongs to a published port comes in from other networks. `icc`: its containers
     reach each other. `masquerade`: what leaves it has the host's address. Behind the device `overlay` is the rest of
-    it, on other hosts.
+    it, on other hosts. In the families that are `unprotected`, who routes to a container's own address from outside
+    reaches all of its ports; other networks do not.
     """
 
     bridge: str
@@ -74,6 +75,7 @@ class Lan:
     icc: bool = True
     masquerade: bool = True
     overlay: str = ""
+    unprotected: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, order=True)

@@ -117,6 +117,8 @@ def _network(lan: Lan) -> Iterator[tuple[str, str]]:
         yield into, f"{translated} accept"
         if not lan.isolate:
             yield into, "iifname @open accept"
+        for family in lan.unprotected:
+            yield into, f"meta nfproto ipv{family} iifname != @bridges accept"
     yield into, "drop"
     if lan.overlay and lan.masquerade and not lan.internal:
         yield leave, f'oifname "{lan.overlay}" return'
@@ -142,7 +144,8 @@ def _verdicts(lan: Lan) -> Iterator[tuple[str, tuple[str, ...]]]:
     if lan.masquerade and not lan.internal:
         yield "leaving", (key, f"jump {leave}")
     yield "arriving", (key, f"jump {arrive}")
-    yield "bridges", (key,)
+    for inside in filter(None, (lan.bridge, lan.overlay)):
+        yield "bridges", (f'"{inside}"',)
     if not lan.isolate:
         yield "open", (key,)
 

@@ -10,6 +10,7 @@
     filter  FORWARD     → MINI-FORWARD → MINI-IN   what may enter a bridge; the rest is dropped
                                        → MINI-OUT  what may leave it
                                          MINI-OPEN networks that are not isolated
+                                         MINI-LANS what comes from any network at all
 
 Each chain has a rule of the host's own. Where there is nothing for it to do it matches everything and says nothing:
 who empties a chain takes it along, and that is seen whosever rules were in there.
@@ -27,6 +28,7 @@ CHAINS = (
     ("filter", "MINI-IN"),
     ("filter", "MINI-OUT"),
     ("filter", "MINI-OPEN"),
+    ("filter", "MINI-LANS"),
     ("nat", "MINI-DNAT"),
     ("nat", "MINI-SNAT"),
 )
@@ -80,7 +82,7 @@ def _network(lan: Lan, family: int) -> Iterator[tuple[str, str, _Args]]:
         yield "filter", "MINI-IN", (*out, "-o", lan.overlay, "-d", subnet, "-j", "ACCEPT")
     if lan.overlay:
         yield "filter", "MINI-IN", ("-o", lan.overlay, "-j", "DROP")
-    yield from _forward(lan, into, out)
+    yield from _forward(lan, into, out, family in lan.unprotected)
     for subnet in subnets:
         if lan.overlay:
             yield "nat", "MINI-SNAT", ("-s", subnet, "-o", lan.overlay, "-j", "RETURN")
@@ -90,7 +92,9 @@ def _network(lan: Lan, family: int) -> Iterator[tuple[str, str, _Args]]:
     yield "nat", "MINI-SNAT", ("-s", LOOPBACK[family], *into, *TRANSLATED, "-j", "MASQUERADE")
 
 
-def _forward(lan: Lan, into: _Args, out: _Args) -> Iterator[tuple[str, str, _Args]]:
+def _forward(lan: Lan, into: _Args, out: _Args, unprotected: bool) -> Iterator[tuple[str, str, _Args]]:
+    for inside in filter(None, (lan.bridge, lan.overlay)):
+        yield "filter", "MINI-LANS", ("-i", inside, "-j", "DROP")
     if lan.icc:
         yield "filter", "MINI-IN", (*out, *into, "-j", "ACCEPT")
     if not lan.internal:
@@ -99,6 +103,9 @@ def _forward(lan: Lan, into: _Args, out: _Args) -> Iterator[tuple[str, str, _Arg
         if not lan.isolate:
             yield "filter", "MINI-IN", ("!", *out, *into, "-j", "MINI-OPEN")
             yield "filter", "MINI-OPEN", (*out, "-j", "ACCEPT")
+        if unprotected:
+            yield "filter", "MINI-IN", (*into, "-j", "MINI-LANS")
+            yield "filter", "MINI-IN", (*into, "-j", "ACCEPT")
     yield "filter", "MINI-IN", (*into, "-j", "DROP")
     if lan.overlay:
         yield "filter", "MINI-OUT", ("-i", lan.overlay, "-j", "DROP")
