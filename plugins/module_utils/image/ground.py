@@ -70,11 +70,15 @@ class Ground:
         """What the layers below have under a path without links, and this one does not hide."""
         return None if not self._below or self._hides(path) else self._below.find(path)
 
-    def bring(self, path: bytes) -> None:
-        """Copy a file of the layers below to its place in this one, if it has none there, to be given another name."""
+    def bring(self, path: bytes, charge: Callable[[int], None]) -> None:
+        """Copy a file of the layers below to its place in this one, if it has none there, to be given another name.
+
+        Its size is told to `charge` before: a layer of a few names could have copies made of all that is below.
+        """
         found = None if self._has(path) else self.below(path)
         if found is None or stat.S_ISDIR(found.stat.st_mode):
             return
+        charge(found.stat.st_size)
         directory, _slash, name = path.rpartition(b"/")
         with opened(self._of_layer(found, directory)) as source, opened(self.directory(directory)) as target:
             copy_item(Item(path, source, name, found.stat), target, name)

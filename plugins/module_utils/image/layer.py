@@ -198,7 +198,7 @@ class _Unpacker:
         directory, _slash, source = clean(entry.link).rpartition(b"/")
         try:
             real = self._ground.resolve(directory)
-            self._ground.bring(join(real, source))
+            self._ground.bring(join(real, source), self._stream.charge)
             origin = open_in_root(self._root, real, os.O_PATH | os.O_DIRECTORY)
         except OSError as exc:
             raise _no_target(entry) from exc

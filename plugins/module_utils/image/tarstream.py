@@ -203,12 +203,13 @@ class TarStream:
             pieces = sparse.pax_map(records)
         else:
             size, pieces = stored, (((0, stored),) if stored else ())
-        self._charge(size)
+        self.charge(size)
         sparse.check(pieces, stored, size)
         self._payload(stored)
         return FILE, pieces, size
 
-    def _charge(self, size: int) -> None:
+    def charge(self, size: int) -> None:
+        """Count what the archive makes us write; `BadImage` when that is too much."""
         self._total += size
         if self._total > self._limits.size:
             raise BadImage(f"the archive unpacks to more than the {self._limits.size} bytes {self._limits.reason}")

@@ -16,8 +16,9 @@ from pathlib import Path
 import pytest
 from ansible_collections.mini.containers.plugins.module_utils.core.errors import BadImage
 from ansible_collections.mini.containers.plugins.module_utils.image.intake import take_in
+from ansible_collections.mini.containers.plugins.module_utils.image.tarstream import Limits
 from ansible_collections.mini.containers.plugins.module_utils.image.workspace import Workspace
-from corpus import BLOCK, CHAR, DIR, FIFO, LAYERED, link, tree, x, xattr
+from corpus import BLOCK, CHAR, DIR, FIFO, HARD, LAYERED, link, tree, x, xattr
 from laboratory import Lab
 from rawtar import archive, member
 from trees import by_umoci, difference, looks, merged, write_layout
@@ -66,6 +67,23 @@ def test_a_directory_that_is_only_passed_is_as_the_one_below(lab: Lab) -> None:
         assert [stat.S_IMODE(one.st_mode) for one in found.values()] == [0o1777, 0o2750]
         assert [(one.st_uid, one.st_gid, one.st_mtime) for one in found.values()] == [(5, 6, 12345), (7, 0, 54321)]
         assert os.getxattr(root / "d", "user.note") == b"hello"
+
+
+def test_what_is_copied_from_below_counts(lab: Lab) -> None:
+    """A layer of a few names may not have all copied that is below it, or a small image fills a disk."""
+    names = [f"f{number}" for number in range(4)]
+    limits = Limits(size=3 * 4096)
+    with Workspace(lab.paths) as work:
+        below = tuple(
+            take_in(io.BytesIO(archive(*(x(name, b"y" * 4096) for name in pair))), work, limits=limits).directory
+            for pair in (names[:2], names[2:])
+        )
+        three = archive(*(link(f"d{name}", name, HARD) for name in names[:3]))
+        assert take_in(io.BytesIO(three), work, below=below, limits=limits)
+        with pytest.raises(BadImage, match="unpacks to more"):
+            take_in(
+                io.BytesIO(archive(*(link(f"d{name}", name, HARD) for name in names))), work, below=below, limits=limits
+            )
 
 
 def test_access_lists(lab: Lab) -> None:
