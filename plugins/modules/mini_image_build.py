@@ -52,7 +52,8 @@ options:
     type: dict
   network:
     description:
-      - What C(RUN) instructions have of a network. C(RUN --network) goes before it.
+      - What C(RUN) instructions have of a network. C(RUN --network) goes before it; that of the host has to be
+        given here as well.
       - V(default) is a network that is made for the build, with a way out, and is gone afterwards.
       - V(none) is no network, V(host) that of the host. Any other value is the name of a network made by
         M(mini.containers.mini_network).

@@ -18,7 +18,8 @@ from ansible_collections.mini.containers.plugins.module_utils.runtime.bundle imp
 
 BASE = ImageConfig(command=("base",), env={"PATH": "/bin", "B": "base"}, working_dir="/w", labels={"l": "base"})
 KEPT = ImageConfig(on_build=("ENV T=$B", "RUN echo $T", "COPY <<E /h\nhi\nE"))
-IMAGES = {"base": BASE, "kept": KEPT, "other": ImageConfig()}
+GREEDY = ImageConfig(on_build=("RUN --network=host x",))
+IMAGES = {"base": BASE, "kept": KEPT, "greedy": GREEDY, "other": ImageConfig()}
 
 
 def evaluated(text: str, **options: Any) -> Evaluation:
@@ -212,6 +213,7 @@ def test_mounts(mount: str, expected: Any) -> None:
         ("RUN --mount=type=cache,target=/x,from=other y", "--mount=type=cache takes nothing from elsewhere"),
         ("RUN --mount=type=secret,id=x,env=X y", "--mount=type=secret,env=…: variables are written down"),
         ("RUN --network=lan y", "--network=lan is none of default, none, host"),
+        ("RUN --network=host y", "--network=host: the task does not give the host's network"),
         ("HEALTHCHECK --retries=x CMD y", "--retries: 'x' is not a number"),
         ("HEALTHCHECK --interval=x CMD y", "--interval: 'x' is not a time"),
         ("STOPSIGNAL a b", "'a b' is not a signal"),
@@ -223,3 +225,13 @@ def test_what_is_refused(text: str, message: str) -> None:
     with pytest.raises(BadInput) as caught:
         evaluated(f"FROM base\n\n{text}\n")
     assert str(caught.value).startswith(f"F:3: {message}")
+
+
+def test_only_the_task_gives_the_network_of_the_host() -> None:
+    """Neither the file nor what its base image has kept."""
+    for network in ("", "none", "lan"):
+        for text in ("FROM base\nRUN --network=host x\n", "FROM greedy\n"):
+            with pytest.raises(BadInput, match="the task does not give the host's network"):
+                evaluated(text, network=network)
+    for text in ("FROM base\nRUN --network=host x\n", "FROM greedy\n"):
+        assert evaluated(text, network="host").target.entries

@@ -21,9 +21,9 @@ from ...image.containerfile.where import located
 from ...image.platform import Platform
 from ...image.store import StoredImage
 from ...runtime.bundle import DEFAULT_PATH
-from .spec import EPOCH, BuildSpec
+from .spec import EPOCH, HOST, BuildSpec
 from .stage import PROXIES, Reader
-from .works import Origin, StagePlan
+from .works import Entry, Origin, Run, StagePlan
 
 SCRATCH = "scratch"
 FindImage = Callable[[str, Optional[Platform]], Optional[StoredImage]]
@@ -138,6 +138,7 @@ class _Evaluator:
         for found in (*triggered, *stage.instructions):
             with located(self._file.file, found.line):
                 reader.read(found)
+                _check_network(reader.entries[-1:], self._wanted.network)
         self._declared[stage.number] = dict(reader.declared)
 
     def _earlier(self, stage: Stage, name: str) -> Optional[StagePlan]:
@@ -158,6 +159,13 @@ class _Evaluator:
         if text.lower() in (other.name for other in self._file.stages[stage.number :]):
             raise BadInput(f"--from={text}: the stage has to stand before this one")
         return Origin(reference=text, image=self._find(text, wanted))
+
+
+def _check_network(entries: Iterable[Entry], allowed: str) -> None:
+    """The host's network, with what listens on its loopback, is the task's to give: a file, or what a base image has
+    kept by ONBUILD, does not take it."""
+    if any(isinstance(one.work, Run) and one.work.network == HOST != allowed for one in entries):
+        raise BadInput("--network=host: the task does not give the host's network", hint="give it network: host")
 
 
 def _with_path(config: ImageConfig) -> ImageConfig:
