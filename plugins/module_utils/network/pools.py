@@ -100,7 +100,7 @@ def _inside(what: str, text: str, subnet: str) -> Address:
     """An address that a host of the subnet can have."""
     net = ipaddress.ip_network(subnet)
     try:
-        address = ipaddress.ip_address(text)
+        address = ipaddress.ip_address(text.replace("%", " "))
     except ValueError as exc:
         raise BadInput(f"{what}: {text!r} is not an address", hint=f"give an address of {subnet}") from exc
     if address not in net:

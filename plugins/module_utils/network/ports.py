@@ -93,7 +93,7 @@ def _parts(item: object) -> tuple[str, tuple[str, ...]]:
 
 def _source(text: str) -> str:
     try:
-        return str(ipaddress.ip_network(text.strip()))
+        return str(ipaddress.ip_network(text.strip().replace("%", " ")))  # a zone (RFC 4007) may be any text
     except ValueError as exc:
         raise BadInput(
             f"published_ports: allow_from: {text!r} is not a network: {exc}", hint="write it as 192.0.2.0/24"

@@ -45,6 +45,8 @@ def test_malformed_subnet(text, why):
 def test_gateway():
     assert pools.parse_gateway("", "10.1.0.0/24") == "10.1.0.1"
     assert pools.parse_gateway("10.1.0.254", "10.1.0.0/24") == "10.1.0.254"
+    with pytest.raises(BadInput):
+        pools.parse_gateway("fd00::1%\n192.0.2.1 bank", "fd00::/64")
 
 
 @pytest.mark.parametrize(

@@ -107,6 +107,7 @@ def test_overlapping():
     [
         ({"published": "8080:80", "allow_from": ["192.0.2.1/24"]}, "has host bits set"),
         ({"published": "8080:80", "allow_from": ["lan"]}, "'lan' is not a network"),
+        ({"published": "8080:80", "allow_from": ["fd00::1%\nflush ruleset\n#/128"]}, "is not a network"),
         ({"published": "8080:80", "from": ["192.0.2.0/24"]}, "is not a published port"),
         ({"allow_from": ["192.0.2.0/24"]}, "is not a published port"),
     ],
