@@ -378,6 +378,8 @@ options:
         C(5060:5060/sctp) or C(8000-8002:80-82).
       - Without an address a port is published on all of the host, and where the container's network has IPv6, on those
         of IPv6, too. C(0.0.0.0:8080:80) is for those of IPv4 alone, C([::]:8080:80) for those of IPv6.
+      - Where bridges call the packet filter (C(net.bridge.bridge-nf-call-ip6tables) is 1, as a running docker sets it),
+        the kernel loses the answers to C(::1). C(127.0.0.1) and all other addresses of the host work.
       - C(80) and C(127.0.0.1::80) take any free port of the host, C(8000-8010:80) a free one of these. It is kept.
       - An entry that is a mapping says who may use the port. V(published) is written as above, V(allow_from) lists
         networks, such as V(192.0.2.0/24). For all others nothing listens there; the host itself is let in through

@@ -212,6 +212,16 @@ def test_networks_that_cannot_be(fields, seen, error, why):
         plan_present(NetworkSpec("web", **fields), fields, seen)
 
 
+@pytest.mark.parametrize("name", ["default", "host", "none"])
+def test_names_that_are_modes(name):
+    with pytest.raises(BadInput, match=f"the name {name} is no network's"):
+        plan_present(NetworkSpec(name), (), replace(NOTHING, name=name))
+    there = replace(RIGHT, name=name, record=replace(RECORD, spec=replace(SPEC, name=name)))
+    assert (
+        plan_present(NetworkSpec(name), (), there).describe() == plan_present(NetworkSpec("web"), (), RIGHT).describe()
+    )
+
+
 @pytest.mark.parametrize(
     ("params", "why"),
     [

@@ -23,6 +23,8 @@ LEAST_MTU6 = 1280  # RFC 8200, section 5
 SHOWN = 10  # a network may have a thousand members
 KEPT = ("internal", "mtu", "labels", "enable_ipv4", "enable_ipv6", "isolate", "driver_options", "vxlan")
 """Fields that an existing network keeps when the task does not mention them."""
+MODES = ("default", "host", "none")
+"""What a container's `network_mode` calls something else than a network."""
 
 
 def plan_present(
@@ -80,6 +82,10 @@ def plan_absent(seen: Observation, *, force: bool = False) -> Plan:
 
 def resolve(wanted: NetworkSpec, given: Collection[str], seen: Observation) -> NetworkSpec:
     """The specification with nothing left open: what is not given is kept, or chosen."""
+    if seen.record is None and wanted.name in MODES:
+        raise BadInput(
+            f"the name {wanted.name} is no network's: network_mode has another meaning for it", hint="give another name"
+        )
     before = seen.record.spec if seen.record else wanted
     spec = dataclasses.replace(wanted, **{name: getattr(before, name) for name in KEPT if name not in given})
     if seen.record is not None and before.driver != spec.driver:
