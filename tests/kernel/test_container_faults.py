@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import signal
@@ -17,6 +18,9 @@ import pytest
 from ansible_collections.mini.containers.plugins.module_utils.core.errors import Busy, MiniError
 from ansible_collections.mini.containers.plugins.module_utils.core.plan import Step
 from ansible_collections.mini.containers.plugins.module_utils.engine.containers.record import id_of
+from ansible_collections.mini.containers.plugins.module_utils.engine.images import converge as images
+from ansible_collections.mini.containers.plugins.module_utils.engine.volumes import actions as volumes
+from ansible_collections.mini.containers.plugins.module_utils.image.store import ImageStore
 from ansible_collections.mini.containers.plugins.module_utils.linux import files
 from ansible_collections.mini.containers.plugins.module_utils.runtime import state
 
@@ -278,10 +282,7 @@ def test_a_start_under_way_is_over_before_it_is_taken_back(
     assert [path for path in lan.left() if "/network/" not in path] == []
 
 
-def test_a_full_disk_is_one_sentence_and_can_be_cleaned_up(host: Any, tmp_path: Path) -> None:
-    """Stop and removal must work with not one byte left."""
-    host.container()
-    Path(host.paths.container(host.record().id, "record.json")).stat()
+def test_a_full_disk_leaves_the_old_file(tmp_path: Path) -> None:
     small = tmp_path / "small"
     small.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(small)], check=True)
@@ -293,7 +294,35 @@ def test_a_full_disk_is_one_sentence_and_can_be_cleaned_up(host: Any, tmp_path: 
         assert sorted(path.name for path in small.iterdir()) == ["record"]
     finally:
         subprocess.run(["umount", str(small)], check=True)
-    host.absent("c")
+
+
+def test_stop_and_removal_on_a_full_disk(host: Any, rootfs: Path, tmp_path: Path) -> None:
+    """They must work with not one byte left, and so must that of what the containers stood on."""
+    place = tmp_path / "small" / "state"
+    place.mkdir(parents=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=32m", "tmpfs", str(place)], check=True)
+    try:
+        small = type(host)(place.parent)
+        small.image("box", rootfs)
+        small.network("lan")
+        for name in ("c", "d"):
+            small.container(name, **{**TASK, "published_ports": []}, restart_policy="always")
+        with contextlib.suppress(OSError), (place / "rest").open("wb", buffering=0) as rest:
+            while rest.write(b"x" * 4096):
+                pass
+        assert os.statvfs(place).f_bfree == 0
+        small.container("c", state="stopped", stop_timeout=0)
+        assert not small.container("c", state="stopped").plan
+        assert small.record("c").wanted == "stopped"
+        small.container("d", state="stopped", stop_timeout=1)
+        small.absent("c", "d")
+        small.no_network("lan")
+        volumes.remove(small.paths, "data")
+        images.remove(small.paths, "box")
+        assert ImageStore(small.paths).images() == []
+        assert small.left() == []
+    finally:
+        subprocess.run(["umount", "-l", str(place)], check=True)
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff\xfe", b'{"schema": 99}', b'{"schema": 1}', b"[" * 10000])

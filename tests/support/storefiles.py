@@ -10,12 +10,12 @@ from typing import Any
 
 
 def kept(state_root: str) -> list[str]:
-    """Every file but the two that a layout consists of."""
+    """Every file but the two that a layout consists of, and the reserve for a full disk."""
     return sorted(
         os.path.join(path, name)
         for path, _directories, names in os.walk(state_root)
         for name in names
-        if name not in ("oci-layout", "index.json")
+        if name not in ("oci-layout", "index.json", "reserve")
     )
 
 

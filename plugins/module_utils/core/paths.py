@@ -11,6 +11,7 @@
       volume/<name>/record.json, _data
       network/<name>/record.json, lease/<address>, lease/<container id>, free/<range>
       network/<name>/far.json          what containers of the network are called that are on other hosts
+      reserve                          worth its blocks alone: room to remove something on a full disk
       host.json                        what was changed on the host as a whole
       container/<id>/record.json, config.json, upper/, work/, rootfs/, hosts, resolv.conf, hostname, log
       name/<name>                      symbolic link to ../container/<id>; creating it reserves the name
@@ -129,6 +130,10 @@ class Paths:
 
     def exit(self, container_id: str) -> str:
         return self.container(container_id, "exit.json")
+
+    @property
+    def reserve(self) -> str:
+        return os.path.join(self.state_root, "reserve")
 
     # our own code
     @property

@@ -14,7 +14,10 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.mini.containers.plugins.module_utils.core.errors import MiniError
+from ansible_collections.mini.containers.plugins.module_utils.engine import reserve
 from ansible_collections.mini.containers.plugins.module_utils.engine.images import converge
+from ansible_collections.mini.containers.plugins.module_utils.engine.prune.converge import prune
+from ansible_collections.mini.containers.plugins.module_utils.glue.prune import wanted
 from ansible_collections.mini.containers.plugins.module_utils.image import layer as layers
 from ansible_collections.mini.containers.plugins.module_utils.image.tarstream import Entry
 from ansible_collections.mini.containers.plugins.module_utils.linux import libc
@@ -106,6 +109,30 @@ def _used(disk: Path, what: str) -> int:
 def remove(host: Host, name: str, **options: bool) -> None:
     """What the task does."""
     converge.remove(host.paths, name, **options)
+
+
+@pytest.mark.parametrize("what", ["size", "nr_inodes"])
+def test_removal_on_a_full_disk(disk: Path, source: str, what: str) -> None:
+    """With not one byte, or not one inode, left; and again when somebody has taken what came free."""
+    host = Host(disk / "host")
+    host.image("web:1", load_path=source)
+    host.image("other:1", load_path=source, user="7")
+    for name in ("web:1", "other:1"):
+        resize(disk, f"{what}={_used(disk, what)}")
+        with pytest.raises(OSError, match="No space"):
+            (disk / "more").write_bytes(b"x" * 9000)
+        (disk / "more").unlink(missing_ok=True)
+        if name == "web:1":
+            remove(host, name)
+        else:
+            prune(host.paths, wanted({"images": True, "images_filters": {"dangling": False}}))
+        assert host.store.find(name) is None
+        whole(host)
+    assert host.store.images() == []
+    assert os.listdir(host.store.layout.blobs) == left(host) == []
+    resize(disk, ROOMY)
+    host.image(load_path=source)
+    assert os.stat(host.paths.reserve).st_blocks * 512 >= reserve.SIZE
 
 
 @pytest.mark.parametrize("number", [1, 5, 13, 14, 20, 23])

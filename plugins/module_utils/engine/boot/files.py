@@ -77,6 +77,7 @@ _ENGINE = (
     "engine/networks/record.py",
     "engine/program.py",
     "engine/records.py",
+    "engine/reserve.py",
     "engine/runtime.py",
     "engine/volumes/actions.py",
     "engine/volumes/observe.py",

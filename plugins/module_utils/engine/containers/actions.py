@@ -22,6 +22,7 @@ from ...core.specs import ContainerSpec, Mount
 from ...image.store import ImageStore, StoredImage
 from ...linux.files import make_private_dir, write_atomic
 from ...runtime import state
+from .. import reserve
 from ..networks import attach
 from ..networks.actions import actions as network_actions
 from ..records import save
@@ -171,7 +172,12 @@ class Actions:
         self._save(replace(self.record, spec=spec, complete=True, **kept))
 
     def _save(self, record: ContainerRecord) -> None:
-        save(record, self.paths.container_record(record.id))
+        """Also on a full disk where it replaces one: that takes room for a moment only."""
+        path = self.paths.container_record(record.id)
+        if os.path.exists(path):
+            reserve.in_need(self.paths, lambda: save(record, path))
+        else:
+            save(record, path)
         self._record = record
 
     # starting

@@ -32,6 +32,7 @@ from ...image.supply import Supplier, collect
 from ...image.unarchive import Archive, opened
 from ...image.workspace import Workspace
 from ...image.writer import ImageWriter, image_document
+from .. import reserve
 from ..builds import cache
 from . import commit, export, removal, source
 from .loading import Shipment
@@ -196,7 +197,7 @@ class ImageActions:
         with self.store.locked():
             if step.detail["unused"] is not None:
                 removal.refuse_used(self.paths, step.detail["unused"])
-            self.writer.untag(step.target)
+            reserve.in_need(self.paths, lambda: self.writer.untag(step.target))
 
     def forget_build(self, step: Step) -> None:
         """What its steps have made is not found again."""
@@ -210,7 +211,8 @@ class ImageActions:
             if everyone is not None:
                 spared, age = step.detail.get("spared", NOTHING), step.detail.get("age", AGE)
                 cache.sweep(self.paths, age)
-                ImageWriter(self.store, needed(self.paths, everyone, age=age)).sweep(spared, age)
+                writer = ImageWriter(self.store, needed(self.paths, everyone, age=age))
+                reserve.in_need(self.paths, lambda: writer.sweep(spared, age))
 
     def take_back(self, step: Step) -> None:
         """Let the name mean what it meant, and sweep what came with the failed step."""

@@ -10,6 +10,7 @@ from ...core.paths import Paths
 from ...core.plan import Observer, Plan, apply, silent
 from ...image.origin import ABSENT
 from ...image.store import ImageStore
+from .. import reserve
 from . import loading, removal, tagging
 from .describe import describe
 from .observe import Connect, observe
@@ -116,3 +117,4 @@ def _run(paths: Paths, plan: Plan, observer: Observer, connect: Optional[Connect
     from .actions import actions  # tar and compression: a task with nothing to do does not load them
 
     apply(plan, actions(paths, connect), observer)
+    reserve.keep(paths)
