@@ -640,5 +640,5 @@ def test_the_proxy_of_the_environment(host: Host, liar: Liar, monkeypatch: pytes
     assert host.pull() == ["pull"]
     assert all(path.startswith("http://registry.invalid:5000/v2/web/") for _verb, path, _headers in liar.asked)
     monkeypatch.setenv("no_proxy", "registry.invalid")
-    with pytest.raises(RegistryFailed, match="not known here by its name"):
+    with pytest.raises(RegistryFailed, match=r"^registry\.invalid:5000/web:1: .* not known here by its name"):
         host.pull()

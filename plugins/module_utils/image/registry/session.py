@@ -122,10 +122,18 @@ class Session:
         reply.close()
         return self._follow(method, url, _with(headers, self._log_in(reply, used)), upload)[0]
 
+    def _sent(self, method: str, url: str, headers: Mapping[str, str], upload: str) -> Reply:
+        """Who carries it knows why it cannot be, and not what is asked for."""
+        try:
+            return self._transport(method, url, headers, upload)
+        except RegistryFailed as exc:
+            exc.message = f"{self.where}: {exc.message}"
+            raise
+
     def _follow(self, method: str, url: str, headers: Mapping[str, str], upload: str = "") -> tuple[Reply, str]:
         """The answer behind all redirects, and where it is from."""
         for _hop in range(_MAX_HOPS + 1):
-            reply = self._transport(method, url, headers, upload)
+            reply = self._sent(method, url, headers, upload)
             if reply.status not in (_REDIRECTS if method in ("GET", "HEAD") else _REPEATED):
                 return reply, url
             reply.close()
