@@ -110,7 +110,17 @@ def test_a_blob_that_changes_while_it_comes(there: Host, registry: Liar) -> None
     assert there.pull() == ["pull"]
 
 
-@pytest.mark.parametrize("target", ["169.254.169.254/latest/meta-data/", "[fe80::1]/x", "ann:x@127.0.0.1/x", ""])
+@pytest.mark.parametrize(
+    "target",
+    [
+        "169.254.169.254/latest/meta-data/",
+        "2852039166/x",
+        "[::ffff:169.254.169.254]/x",
+        "[fe80::1]/x",
+        "ann:x@127.0.0.1/x",
+        "",
+    ],
+)
 @pytest.mark.parametrize("where", ["1", "layer"])
 def test_places_that_nothing_is_fetched_from(there: Host, registry: Liar, where: str, target: str) -> None:
     image(registry)

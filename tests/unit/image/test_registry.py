@@ -137,6 +137,9 @@ def test_challenges_that_are_none(header: str) -> None:
         ("https://ann:x@a/t", False, ""),
         ("//a/t", True, ""),
         ("", True, ""),
+        ("http://169.254.169.254/t", True, ""),
+        ("http://0xa9fea9fe/t", True, ""),
+        ("https://[fe80::1]/t", False, ""),
     ],
 )
 def test_where_a_token_is_fetched(realm: str, plain_http: bool, url: str) -> None:

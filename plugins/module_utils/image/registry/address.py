@@ -7,6 +7,8 @@ are Docker Hub's, and those of one part belong to its `library`.
 
 from __future__ import annotations
 
+import ipaddress
+import socket
 from typing import NamedTuple
 
 from ...core.errors import BadInput
@@ -30,6 +32,19 @@ class Address(NamedTuple):
     def server(self) -> str:
         """Whom to ask."""
         return _HUB_SERVER if self.host == HUB else self.host
+
+
+def is_of_link(host: str) -> bool:
+    """Whether it is, in any of the ways that a resolver takes, an address of the link alone: a cloud tells its machines
+    their secrets there."""
+    try:
+        found: ipaddress.IPv4Address | ipaddress.IPv6Address = ipaddress.IPv4Address(socket.inet_aton(host))
+    except OSError:
+        try:
+            found = ipaddress.ip_address(host)
+        except ValueError:
+            return False
+    return (getattr(found, "ipv4_mapped", None) or found).is_link_local
 
 
 def mirror(text: str, of: Address) -> tuple[Address, bool]:

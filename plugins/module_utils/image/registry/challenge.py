@@ -9,6 +9,7 @@ from urllib.parse import urlencode, urlsplit, urlunsplit
 
 from ...core.errors import BadImage, RegistryFailed
 from ..document import parse
+from .address import is_of_link
 
 _SCHEME = re.compile(r"\s*(?:,\s*)?([A-Za-z]+)(?:\s+(?!=)|\Z|(?=,))")
 _PARAMETER = re.compile(r'\s*,?\s*([A-Za-z_]+)\s*=\s*(?:"([^"]*)"|([^",\s]+))')
@@ -54,7 +55,8 @@ def _all(header: str) -> list[Challenge]:
 def token_url(challenge: Challenge, server: str, *, plain_http: bool) -> str:
     """Where the token is. A password is never sent there in the clear because a registry says so."""
     parts = urlsplit(challenge.realm)
-    if parts.scheme not in (("https", "http") if plain_http else ("https",)) or not parts.netloc or "@" in parts.netloc:
+    allowed = ("https", "http") if plain_http else ("https",)
+    if parts.scheme not in allowed or not parts.netloc or "@" in parts.netloc or is_of_link(parts.hostname or ""):
         raise RegistryFailed(f"{server} sends for a token to {challenge.realm[:80]!r}, which cannot be trusted")
     asked = urlencode([pair for pair in (("service", challenge.service), ("scope", challenge.scope)) if pair[1]])
     return urlunsplit(parts._replace(query="&".join(filter(None, (parts.query, asked))), fragment=""))

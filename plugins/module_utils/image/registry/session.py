@@ -17,7 +17,7 @@ from urllib.parse import urljoin, urlsplit
 from ...core.errors import BadImage, MiniError, NotFound, RegistryFailed
 from ..document import parse
 from . import challenge
-from .address import Address
+from .address import Address, is_of_link
 from .credentials import Credentials
 from .transport import MAX_ANSWER, Lost, Reply, Transport, read_all
 
@@ -28,7 +28,6 @@ _MAX_HOPS = 5
 _BUSY = (408, 425, 429, 500, 502, 503, 504)
 _MAX_PAUSE = 60.0
 _MAX_TOKEN = 2**20
-_LINK_LOCAL = ("169.254.", "fe80:")  # a cloud tells its machines their secrets there
 
 
 class Session:
@@ -148,7 +147,7 @@ class Session:
         parts = urlsplit(target)
         allowed = ("https",) if urlsplit(url).scheme == "https" else ("http", "https")
         host = parts.hostname or ""
-        if parts.scheme not in allowed or not host or parts.username is not None or host.startswith(_LINK_LOCAL):
+        if parts.scheme not in allowed or not host or parts.username is not None or is_of_link(host):
             raise RegistryFailed(
                 f"{self.where.server} sends to {_show(target)}, where nothing is fetched from",
                 hint="only https is, and plain HTTP with plain_http: true alone; never an address of the link alone",
