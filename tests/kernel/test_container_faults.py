@@ -226,9 +226,13 @@ def test_a_claim_that_was_cut_short_goes_with_the_others(lan: Any) -> None:
 
 @pytest.fixture
 def slow_launcher(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
-    """Makes the launchers of this process need a second for their start, and say when they begin with it."""
+    """Makes the launchers of this process need a second for their start, and say when they begin with it.
+
+    That is when they have been told what to start: one whose task dies before that starts nothing.
+    """
     script = tmp_path / "python"
-    script.write_text(f'#!/bin/sh\ntouch {tmp_path}/begun\nsleep 1\nexec {os.path.realpath(sys.executable)} "$@"\n')
+    request, begun, python = tmp_path / "request", tmp_path / "begun", os.path.realpath(sys.executable)
+    script.write_text(f'#!/bin/sh\ncat >{request}\ntouch {begun}\nsleep 1\nexec {python} "$@" <{request}\n')
     script.chmod(0o755)
     return lambda: monkeypatch.setattr(sys, "executable", str(script))
 
