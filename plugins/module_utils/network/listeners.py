@@ -48,6 +48,16 @@ def check_free(ports: Iterable[PublishedPort], versions: Collection[int] = (4,))
             )
 
 
+def is_local(ip: str) -> bool:
+    """Whether something could listen on the IPv4 address here."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind((ip, 0))
+        except OSError:
+            return False
+    return True
+
+
 def _bind(port: PublishedPort, version: int) -> int:
     """The errno of a try to bind, 0 when it worked, or when the kernel does not have the protocol: nobody listens then.
 

@@ -204,6 +204,12 @@ def test_both_families():
         ({"enable_ipv4": False}, NOTHING, BadInput, "would have no addresses"),
         ({"enable_ipv6": True, "mtu": 1000}, NOTHING, BadInput, "mtu: 1000 is too small for IPv6"),
         ({"enable_ipv6": True}, replace(NOTHING, ipv6=False), HostLacks, "this host's kernel has none"),
+        (
+            {"driver_options": {HOST_BINDING: "192.0.2.9"}},
+            replace(NOTHING, not_local="192.0.2.9"),
+            BadInput,
+            "192.0.2.9 is not an address of this host",
+        ),
         ({"driver_options": {NAME: "br0"}}, RIGHT, Conflict, "has the bridge mini-web, which cannot become br0"),
     ],
 )

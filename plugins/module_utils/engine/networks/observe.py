@@ -18,6 +18,7 @@ from ...network.bridge import BridgeState
 from ...network.firewall.changes import Present
 from ...network.hosts import Far
 from ...network.leases import short
+from ...network.listeners import is_local
 from ...network.overlay import OverlayState
 from ...network.pools import UNICAST
 from ...network.rtnl import Link, Route, Rtnl
@@ -26,7 +27,7 @@ from .host import forwarding, has_ipv6, identity
 from .leases import addresses, title
 from .overlay import device_name
 from .packetfilter import Sight, in_use
-from .record import BRIDGE, NetworkRecord, bridge_alias, bridge_name, every, find
+from .record import BRIDGE, HOST_BINDING, NetworkRecord, bridge_alias, bridge_name, every, find
 
 RESOLV_CONF = "/etc/resolv.conf"
 
@@ -41,6 +42,7 @@ class Observation:
     `identity` tells it from other hosts. `last` says that there is no other network. Of a network over many hosts,
     `underlay` is the MTU of the interface that leads to them, 0 when there is none, and `names` are those of the
     containers there.
+    `not_local` is the address for published ports that the task asks for, where the host does not have it.
     `firewall` is the driver that has the rules, `rules` are those of the one that is to have them.
     """
 
@@ -64,6 +66,7 @@ class Observation:
     last: bool = False
     overlay: Optional[OverlayState] = None
     underlay: int = 0
+    not_local: str = ""
     names: Far = field(default_factory=dict)
 
 
@@ -77,6 +80,7 @@ def observe(paths: Paths, name: str, wanted: Optional[NetworkSpec] = None, firew
     interface = record.bridge if record else _bridge_name(paths, name, wanted)
     members = addresses(paths, name)
     ipv6 = any(spec.enable_ipv6 for spec in (wanted, record and record.spec) if spec)
+    binding = wanted.driver_options.get(HOST_BINDING, "") if wanted else ""
     others = [other for other in every(paths) if other.name != name]
     vxlan = (wanted and wanted.vxlan) or (record and record.spec.vxlan)
     with Rtnl() as host:
@@ -107,6 +111,7 @@ def observe(paths: Paths, name: str, wanted: Optional[NetworkSpec] = None, firew
         overlay=device,
         underlay=underlay,
         names=far_names(paths, name),
+        not_local="" if not binding or is_local(binding) else binding,
     )
 
 

@@ -17,7 +17,7 @@ from ...network.hosts import Far
 from ...network.overlay import Overlay, check_ours, is_ours, is_right
 from . import overlay
 from .observe import Observation
-from .record import BRIDGE, NetworkRecord, lan_of
+from .record import BRIDGE, HOST_BINDING, NetworkRecord, lan_of
 
 LEAST_MTU6 = 1280  # RFC 8200, section 5
 SHOWN = 10  # a network may have a thousand members
@@ -35,6 +35,7 @@ def plan_present(
     spec = resolve(wanted, given, seen)
     _check_ours(spec, seen)
     _check_host(spec, seen)
+    _check_binding(spec, seen)
     before = seen.record.spec if seen.record else None
     hit = _hit(spec, seen)
     for subnet in spec.subnets:
@@ -242,6 +243,17 @@ def _check_host(spec: NetworkSpec, seen: Observation) -> None:
         raise HostLacks(
             f"the network {spec.name} is to have IPv6, and this host's kernel has none",
             hint="boot it without ipv6.disable=1, or leave enable_ipv6 out",
+        )
+
+
+def _check_binding(spec: NetworkSpec, seen: Observation) -> None:
+    """Its containers could publish nothing there. One that was accepted may have gone since, and is not looked at."""
+    before = seen.record.spec.driver_options.get(HOST_BINDING) if seen.record else None
+    asked = spec.driver_options.get(HOST_BINDING)
+    if asked and asked == seen.not_local and asked != before:
+        raise BadInput(
+            f"driver_options: {HOST_BINDING}: {asked} is not an address of this host",
+            hint="give one of the host's addresses",
         )
 
 
