@@ -9,7 +9,7 @@ import os
 import sys
 from pathlib import Path
 
-from . import addresses, anatomy, peermodules, ports, programs, rounds, sandbox, table, tasks, unpacking
+from . import addresses, anatomy, peermodules, ports, programs, rounds, sandbox, streams, table, tasks, unpacking
 from .contestant import Contestant
 from .field import BATCH, PEERS, Field
 from .samples import Samples
@@ -64,6 +64,9 @@ def _suites(samples: Samples, field: Field, *, quick: bool) -> None:
         addresses.measure(samples, field.directory, addresses.FEW if quick else addresses.MANY, count)
         _say("ports")
         ports.measure(samples, field.directory, ports.FEW if quick else ports.MANY, count)
+        _say("streams")
+        clients = [peer for peer in peers if isinstance(peer, programs.Client)]
+        streams.measure(samples, [field.engine, *clients], streams.LITTLE if quick else streams.MUCH, count)
         _say("images")
         loads, turns = (unpacking.QUICK_LOADS, count) if quick else (unpacking.LOADS, unpacking.ROUNDS)
         unpacking.measure(samples, field.directory / "images", loads, peers, turns)

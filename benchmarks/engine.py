@@ -93,6 +93,10 @@ class Engine:
             raise RuntimeError(f"{title(number)} is not there")
         return record.id
 
+    def netns(self, number: int) -> str:
+        """The path of its network namespace."""
+        return self.paths.netns(self.id(number))
+
     def monitor(self, number: int) -> int:
         """The pid of its monitor."""
         pid: int = state.read(self.paths.run_state(self.id(number)))["monitor"]["pid"]

@@ -62,6 +62,11 @@ class Client:
         """One command."""
         call(*self._program, *arguments)
 
+    def netns(self, number: int) -> str:
+        """The path of the container's network namespace."""
+        asked = (*self._program, "inspect", "--format", "{{.NetworkSettings.SandboxKey}}", title(number))
+        return subprocess.run(asked, stdout=subprocess.PIPE, check=True, text=True).stdout.strip()
+
     def take(self, packed: Path) -> None:
         """Import the image."""
         self.call("import", str(packed), _IMAGE)

@@ -137,6 +137,19 @@ GROUPS = (
         ),
     ),
     Group(
+        "4 GiB by TCP to a container, through the bridge of each engine",
+        (
+            Row(
+                "mini stream-between",
+                "from a sibling",
+                (Against("docker stream-between", 1.0), Against("podman stream-between")),
+            ),
+            *_peers("stream-between", *_ENGINES),
+            Row("mini stream-in", "from the host", (Against("docker stream-in", 1.0), Against("podman stream-in"))),
+            *_peers("stream-in", *_ENGINES),
+        ),
+    ),
+    Group(
         "an archive of docker save becomes an image, without Ansible; umoci only unpacks",
         (
             *_load("small", "50 MB in 10000 files"),

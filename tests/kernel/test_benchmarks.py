@@ -28,6 +28,8 @@ MEASURED = (
     "in an empty /24",
     "in a /64 with 60000 leases",
     "nftables, the last of 5000",
+    "from a sibling",
+    "from the host",
     "160 MB in 20000 files, gzip",
     "memory, more than before",
     "an empty module",
