@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from ansible_collections.mini.containers.plugins.module_utils.core import codec
 from ansible_collections.mini.containers.plugins.module_utils.core.errors import BadInput
+from ansible_collections.mini.containers.plugins.module_utils.engine.networks import far
 
 
 def _hosts(host: Any, name: str) -> str:
@@ -72,6 +73,16 @@ def test_what_a_container_writes_is_its_own(lan: Any) -> None:
     lan.exec("a", "sh", "-c", "echo '10.77.1.1 b forged' >> /etc/hosts")
     lan.container("c", networks=[{"name": "lan"}])
     assert not any("forged" in _hosts(lan, name) for name in "abc")
+
+
+def test_another_host_takes_no_name_from_a_container_of_this_one(lan: Any) -> None:
+    """The first line that has a name is believed, and addresses of other hosts may be the lower ones."""
+    far.keep(lan.paths, "lan", {"h2": {"b": ["10.0.0.1"], "else": ["10.0.0.2"]}})
+    lan.container("c", networks=[{"name": "lan"}])
+    found = [line.split() for line in _hosts(lan, "a").splitlines()]
+    assert next(fields[0] for fields in found if "b" in fields) == lan.record("b").networks["lan"].ipv4
+    assert [fields[0] for fields in found if "b.h2" in fields] == ["10.0.0.1"]
+    assert [fields[0] for fields in found if "else" in fields] == ["10.0.0.2"]
 
 
 def test_names_that_one_alone_has_for_another(lan: Any) -> None:

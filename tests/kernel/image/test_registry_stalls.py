@@ -118,6 +118,7 @@ def test_a_blob_that_changes_while_it_comes(there: Host, registry: Liar) -> None
         "[::ffff:169.254.169.254]/x",
         "[fe80::1]/x",
         "ann:x@127.0.0.1/x",
+        "127.0.0.1:99999/x",
         "",
     ],
 )

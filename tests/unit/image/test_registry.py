@@ -140,6 +140,8 @@ def test_challenges_that_are_none(header: str) -> None:
         ("http://169.254.169.254/t", True, ""),
         ("http://0xa9fea9fe/t", True, ""),
         ("https://[fe80::1]/t", False, ""),
+        ("https://[x/t", False, ""),
+        ("https://a:99999/t", False, ""),
     ],
 )
 def test_where_a_token_is_fetched(realm: str, plain_http: bool, url: str) -> None:

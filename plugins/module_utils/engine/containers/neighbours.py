@@ -99,12 +99,16 @@ def names_in(paths: Paths, network: str) -> dict[str, list[str]]:
 
 
 class _Ordered:
-    """Lines in the order of addresses, made once for all who need them without their own."""
+    """Lines in the order of addresses, made once for all who need them without their own.
+
+    Who is here comes before who is on other hosts: the first line that has a name is the one that is believed, and no
+    other host is to take a name from a container of this one.
+    """
 
     def __init__(self, entries: Iterable[tuple[str, Sequence[str], str]]) -> None:
         self._lines: list[str] = []
         self._places: dict[str, list[int]] = {}
-        for ip, names, container_id in sorted(entries):
+        for ip, names, container_id in sorted(entries, key=lambda entry: (not entry[2], entry)):
             self._places.setdefault(container_id, []).append(len(self._lines))
             self._lines.append(lines([(ip, names)]))
 

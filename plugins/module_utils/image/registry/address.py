@@ -10,6 +10,7 @@ from __future__ import annotations
 import ipaddress
 import socket
 from typing import NamedTuple
+from urllib.parse import SplitResult, urljoin, urlsplit
 
 from ...core.errors import BadInput
 from ..reference import Reference, is_host, is_path
@@ -32,6 +33,16 @@ class Address(NamedTuple):
     def server(self) -> str:
         """Whom to ask."""
         return _HUB_SERVER if self.host == HUB else self.host
+
+
+def parts_of(url: str, base: str = "") -> SplitResult:
+    """What a URL consists of that others wrote, in whole or for `base`; no part at all when it cannot be one."""
+    try:
+        parts = urlsplit(urljoin(base, url))
+        _checked = parts.port
+    except ValueError:
+        return SplitResult("", "", "", "", "")
+    return parts
 
 
 def is_of_link(host: str) -> bool:

@@ -5,11 +5,11 @@ from __future__ import annotations
 
 import re
 from typing import NamedTuple, Optional
-from urllib.parse import urlencode, urlsplit, urlunsplit
+from urllib.parse import urlencode, urlunsplit
 
 from ...core.errors import BadImage, RegistryFailed
 from ..document import parse
-from .address import is_of_link
+from .address import is_of_link, parts_of
 
 _SCHEME = re.compile(r"\s*(?:,\s*)?([A-Za-z]+)(?:\s+(?!=)|\Z|(?=,))")
 _PARAMETER = re.compile(r'\s*,?\s*([A-Za-z_]+)\s*=\s*(?:"([^"]*)"|([^",\s]+))')
@@ -54,7 +54,7 @@ def _all(header: str) -> list[Challenge]:
 
 def token_url(challenge: Challenge, server: str, *, plain_http: bool) -> str:
     """Where the token is. A password is never sent there in the clear because a registry says so."""
-    parts = urlsplit(challenge.realm)
+    parts = parts_of(challenge.realm)
     allowed = ("https", "http") if plain_http else ("https",)
     if parts.scheme not in allowed or not parts.netloc or "@" in parts.netloc or is_of_link(parts.hostname or ""):
         raise RegistryFailed(f"{server} sends for a token to {challenge.realm[:80]!r}, which cannot be trusted")

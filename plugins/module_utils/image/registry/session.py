@@ -12,12 +12,12 @@ import threading
 import time
 from collections.abc import Collection, Mapping
 from typing import Callable, Optional
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import SplitResult, urljoin, urlsplit
 
 from ...core.errors import BadImage, MiniError, NotFound, RegistryFailed
 from ..document import parse
 from . import challenge
-from .address import Address, is_of_link
+from .address import Address, is_of_link, parts_of
 from .credentials import Credentials
 from .transport import MAX_ANSWER, Lost, Reply, Transport, read_all
 
@@ -143,16 +143,16 @@ class Session:
         raise RegistryFailed(f"{self.where.server} sends from one place to the next, more than {_MAX_HOPS} times")
 
     def _target(self, url: str, reply: Reply) -> str:
-        target = urljoin(url, reply.headers.get("location", ""))
-        parts = urlsplit(target)
+        location = reply.headers.get("location", "")
+        parts = parts_of(location, url)
         allowed = ("https",) if urlsplit(url).scheme == "https" else ("http", "https")
         host = parts.hostname or ""
         if parts.scheme not in allowed or not host or parts.username is not None or is_of_link(host):
             raise RegistryFailed(
-                f"{self.where.server} sends to {_show(target)}, where nothing is fetched from",
+                f"{self.where.server} sends to {_show(parts)}, where nothing is fetched from",
                 hint="only https is, and plain HTTP with plain_http: true alone; never an address of the link alone",
             )
-        return target
+        return urljoin(url, location)
 
     def _log_in(self, reply: Reply, used: str) -> str:
         """A new `Authorization`, unless another thread has got one meanwhile."""
@@ -224,7 +224,6 @@ def _said(reply: Reply) -> str:
     return f": {text}" if text else ""
 
 
-def _show(url: str) -> str:
+def _show(parts: SplitResult) -> str:
     """Without what may be a secret: signatures are in the query."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.hostname}{parts.path}"[:200]
+    return f"{parts.scheme}://{parts.hostname}{parts.path}"[:200] if parts.scheme else "what is no address"
