@@ -156,9 +156,11 @@ class Fleet:
         init = [str(HERE / "host_init"), name, str(self.at(name))]
         command = ["unshare", *NAMESPACES, "--fork", "--kill-child", "--propagation", "private", "--", *init]
         self._start(name, *command, cgroups=[group.path for group in groups])
-        # A card keeps its address when a machine is started again.
+        # A card keeps its address when a machine is started again. That of one that was lost may still be there: the
+        # kernel takes namespaces down in the background.
         mac = f"02:00:00:00:00:{int(name[1:]):02x}"
         self.on_lan(
+            f"ip link del {name} 2> /dev/null || true; "
             f"ip link add {name} type veth peer name eth0 address {mac} netns {self.pid(name)}; "
             f"ip link set {name} master lan0; ip link set {name} up"
         )
