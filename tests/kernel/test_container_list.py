@@ -22,6 +22,8 @@ from ansible_collections.mini.containers.plugins.module_utils.engine.networks im
 from ansible_collections.mini.containers.plugins.module_utils.glue.container_list import tasks_of
 from ansible_collections.mini.containers.plugins.modules import mini_containers
 
+from .forking import in_a_process
+
 COMMON: dict[str, Any] = {"image": "box", "command": "sleep 1000", "stop_timeout": 0}
 THREE: list[dict[str, Any]] = [
     {"name": name, "networks": [{"name": "lan"}], "ports": [f"{port}:80"]}
@@ -280,18 +282,6 @@ def _converge(host: Any, *entries: dict[str, Any], **options: Any) -> list[Any]:
         host._look()
 
 
-def _in_a_process(work: Callable[[], Any]) -> int:
-    child = os.fork()
-    if child == 0:
-        code = 1
-        try:
-            work()
-            code = 0
-        finally:
-            os._exit(code)
-    return child
-
-
 def _comes_right(host: Any, entries: list[dict[str, Any]]) -> None:
     names = [entry["name"] for entry in entries]
     host._look()
@@ -305,7 +295,7 @@ def _comes_right(host: Any, entries: list[dict[str, Any]]) -> None:
 @pytest.mark.parametrize("event", ["begin", "done"])
 @pytest.mark.parametrize("step", ["reserve-name", "lease-address", "claim-ports", "publish", "write-bundle", "start"])
 def test_killed_while_they_are_made(lan: Any, step: str, event: str) -> None:
-    child = _in_a_process(lambda: _converge(lan, *THREE, observer=_killed_at(event, step, "b")))
+    child = in_a_process(lambda: _converge(lan, *THREE, observer=_killed_at(event, step, "b")))
     assert os.WIFSIGNALED(os.waitpid(child, 0)[1]), f"the step {step} was never reached"
     _comes_right(lan, THREE)
 
@@ -314,14 +304,14 @@ def test_killed_while_they_are_made(lan: Any, step: str, event: str) -> None:
 def test_killed_while_they_are_replaced(lan: Any, step: str) -> None:
     _task(lan, *({**entry, "env": {"A": "1"}} for entry in THREE))
     newer = [{**entry, "env": {"A": "2"}} for entry in THREE]
-    child = _in_a_process(lambda: _converge(lan, *newer, observer=_killed_at("done", step, "b")))
+    child = in_a_process(lambda: _converge(lan, *newer, observer=_killed_at("done", step, "b")))
     assert os.WIFSIGNALED(os.waitpid(child, 0)[1]), f"the step {step} was never reached"
     _comes_right(lan, newer)
 
 
 @pytest.mark.parametrize("moment", [0.02, 0.06, 0.1, 0.15])
 def test_killed_at_any_moment(lan: Any, moment: float) -> None:
-    child = _in_a_process(lambda: _converge(lan, *THREE))
+    child = in_a_process(lambda: _converge(lan, *THREE))
     time.sleep(moment)
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
@@ -374,7 +364,7 @@ def test_an_interrupt_takes_back_what_is_not_finished(lan: Any) -> None:
 def test_the_same_list_many_times_at_once(lan: Any) -> None:
     """In any order: locks are taken by name."""
     tasks = [THREE, THREE[::-1]] * 4
-    children = [_in_a_process(partial(_all_well, lan, entries)) for entries in tasks]
+    children = [in_a_process(partial(_all_well, lan, entries)) for entries in tasks]
     assert [os.waitpid(child, 0)[1] for child in children] == [0] * len(tasks)
     assert len(os.listdir(lan.paths.containers)) == 3
     _comes_right(lan, THREE)

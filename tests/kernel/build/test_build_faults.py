@@ -21,6 +21,7 @@ from ansible_collections.mini.containers.plugins.module_utils.image import works
 from ansible_collections.mini.containers.plugins.module_utils.image.store import ImageStore
 from ansible_collections.mini.containers.plugins.module_utils.runtime import state
 
+from ..forking import in_a_process
 from ..waiting import eventually
 
 TEXT = """FROM box AS tools
@@ -32,19 +33,6 @@ RUN echo run > /run
 COPY --from=tools /tool /tool
 """
 FIXED = {"args": {"SOURCE_DATE_EPOCH": "1000000000"}}
-
-
-def _child(work: Callable[[], Any]) -> int:
-    """The work in a process of its own."""
-    pid = os.fork()
-    if pid == 0:
-        code = 1
-        try:
-            work()
-            code = 0
-        finally:
-            os._exit(code)
-    return pid
 
 
 def _killed(event: str, number: int) -> Callable[[str, Step], None]:
@@ -72,7 +60,7 @@ def _left(builder: Any) -> list[str]:
 def test_killed_between_steps(builder: Any, event: str, number: int) -> None:
     builder.write(f="f")
     builder.build(TEXT, name="whole", **FIXED)
-    pid = _child(lambda: builder.build(observer=_killed(event, number), nocache=True, **FIXED))
+    pid = in_a_process(lambda: builder.build(observer=_killed(event, number), nocache=True, **FIXED))
     assert os.WIFSIGNALED(os.waitpid(pid, 0)[1]), "there was no such step"
     builder.build(**FIXED)
     assert builder.image().id == builder.image("whole").id
@@ -84,7 +72,7 @@ def test_killed_between_steps(builder: Any, event: str, number: int) -> None:
 def test_killed_while_a_command_runs(builder: Any) -> None:
     """The container goes on alone; the next build of the name removes it first."""
     text = "FROM box\nRUN --mount=type=cache,target=/c test -e /c/go || { touch /c/begun; sleep 1000; }\n"
-    pid = _child(lambda: builder.build(text, network="default"))
+    pid = in_a_process(lambda: builder.build(text, network="default"))
     volumes = Path(builder.paths.volumes)
     (begun,) = eventually(lambda: list(volumes.glob("*/_data/begun")))
     os.kill(pid, signal.SIGKILL)
@@ -103,7 +91,7 @@ def test_killed_while_a_command_runs(builder: Any) -> None:
 @pytest.mark.parametrize("moment", [0.02, 0.06, 0.1, 0.2])
 def test_killed_at_any_moment(builder: Any, moment: float) -> None:
     builder.write(f="f")
-    pid = _child(lambda: builder.build(TEXT, **FIXED))
+    pid = in_a_process(lambda: builder.build(TEXT, **FIXED))
     time.sleep(moment)
     os.kill(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
@@ -117,7 +105,7 @@ def test_twice_at_once(builder: Any) -> None:
     """The second waits, and finds all made."""
     text = "FROM box\nRUN --mount=type=cache,target=/c echo x >> /c/x; cp /c/x /seen\n"
     (builder.context / "Containerfile").write_text(text)
-    pids = [_child(builder.build) for _number in range(3)]
+    pids = [in_a_process(builder.build) for _number in range(3)]
     assert [os.waitpid(pid, 0)[1] for pid in pids] == [0, 0, 0]
     assert builder.top().joinpath("seen").read_text() == "x\n"
     assert builder.actions() == []
@@ -126,7 +114,7 @@ def test_twice_at_once(builder: Any) -> None:
 def test_two_names_at_once(builder: Any) -> None:
     builder.write(f="f")
     (builder.context / "Containerfile").write_text(TEXT)
-    pids = [_child(lambda name=name: builder.build(name=name, **FIXED)) for name in ("one", "two")]  # type: ignore[misc]
+    pids = [in_a_process(lambda name=name: builder.build(name=name, **FIXED)) for name in ("one", "two")]  # type: ignore[misc]
     assert [os.waitpid(pid, 0)[1] for pid in pids] == [0, 0]
     assert builder.image("one").id == builder.image("two").id
     assert _left(builder) == []
