@@ -43,6 +43,7 @@ NR_MOVE_MOUNT = 429
 NR_PIDFD_OPEN = 434
 NR_CLOSE_RANGE = 436
 NR_OPENAT2 = 437
+NR_PIDFD_GETFD = 438
 NR_MOUNT_SETATTR = 442
 
 # <linux/sched.h>
@@ -246,6 +247,14 @@ def pidfd_open(pid: int) -> int:
     return fd
 
 
+def pidfd_getfd(pidfd: int, number: int) -> int:
+    """pidfd_getfd(2), Linux 5.6: a close-on-exec copy of a descriptor of another process, which we might trace."""
+    fd: int = _libc.syscall(NR_PIDFD_GETFD, pidfd, number, 0)
+    if fd < 0:
+        _fail("pidfd_getfd")
+    return fd
+
+
 def pidfd_send_signal(pidfd: int, signal_number: int) -> None:
     """pidfd_send_signal(2), Linux 5.1."""
     if _libc.syscall(NR_PIDFD_SEND_SIGNAL, pidfd, signal_number, None, 0) < 0:
@@ -288,11 +297,21 @@ class _FilterProgram(ctypes.Structure):
     _fields_ = [("length", ctypes.c_ushort), ("instructions", _c_str)]
 
 
-def set_seccomp_filter(program: bytes, flags: int) -> None:
-    """seccomp(2): an array of struct sock_filter, eight bytes each, that judges every later call of the thread."""
+def set_seccomp_filter(program: bytes, flags: int) -> int:
+    """seccomp(2): an array of struct sock_filter, eight bytes each, that judges every later call of the thread.
+
+    With SECCOMP_FILTER_FLAG_NEW_LISTENER the result is a close-on-exec descriptor of the filter's notifications.
+    """
     filter_ = _FilterProgram(len(program) // 8, program)
-    if _libc.syscall(NR_SECCOMP, SECCOMP_SET_MODE_FILTER, flags, ctypes.byref(filter_)) < 0:
+    result: int = _libc.syscall(NR_SECCOMP, SECCOMP_SET_MODE_FILTER, flags, ctypes.byref(filter_))
+    if result < 0:
         _fail("seccomp")
+    return result
+
+
+def takes_seccomp_flags(flags: int) -> bool:
+    """Whether the kernel knows them: it looks at the flags first, and then for the program that is not there."""
+    return _libc.syscall(NR_SECCOMP, SECCOMP_SET_MODE_FILTER, flags, None) < 0 and ctypes.get_errno() == errno.EFAULT
 
 
 class _CapHeader(ctypes.Structure):

@@ -182,15 +182,17 @@ def become(user: User, process: dict[str, Any]) -> None:
         libc.prctl(libc.PR_SET_NO_NEW_PRIVS, 1)
 
 
-def filter_calls(found: Filter | None, process: dict[str, Any], *, last: bool) -> None:
+def filter_calls(found: Filter | None, process: dict[str, Any], *, last: bool) -> int:
     """Go under the filter of system calls, if there is one and this is the time; asked twice, it happens once.
 
     Without no_new_privs the kernel wants CAP_SYS_ADMIN for it, so it comes before the capabilities go, and the
     filter has to let pass what is still to do. With it the filter comes last of all: what it has to allow is
-    the program's need alone.
+    the program's need alone. The result is the descriptor for the filter's listener, -1 without one.
     """
     if found and bool(process.get("noNewPrivileges")) == last:
-        seccomp.install(found.program, found.flags)
+        fd = seccomp.install(found.program, found.flags)
+        return fd if found.listens else -1
+    return -1
 
 
 def keep_only(fds: list[int], preserved: int = 0) -> list[int]:

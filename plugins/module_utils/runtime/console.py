@@ -82,11 +82,12 @@ def pair() -> tuple[int, int]:
     return one.detach(), other.detach()
 
 
-def send(socket_fd: int, master: int) -> None:
-    """Hand over the master, with a name as runc sends one."""
+def send(socket_fd: int, fd: int, said: bytes = b"/dev/ptmx") -> None:
+    """Hand over a descriptor, a terminal's master unless `said` says what it is, with a name as runc sends one."""
     to = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM, 0, socket_fd)
     try:
-        to.sendmsg([b"/dev/ptmx"], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, struct.pack("i", master))])
+        sent = to.sendmsg([said], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, struct.pack("i", fd))])
+        to.sendall(said[sent:])
     finally:
         to.detach()
 

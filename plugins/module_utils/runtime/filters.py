@@ -26,13 +26,18 @@ class Filter(NamedTuple):
     program: bytes
     flags: int
 
+    @property
+    def listens(self) -> bool:
+        """Whether somebody outside has to be given the descriptor that comes of it."""
+        return bool(self.flags & seccomp.NEW_LISTENER)
+
 
 def wanted(bundle: Bundle, path: str | None = None) -> Filter | None:
     """The filter of the bundle, None when it asks for none. It is kept at `path`, or where an annotation says."""
     asked = bundle.linux.get("seccomp")
     if not asked:
         return None
-    flags = seccomp.flag_bits(asked.get("flags"))
+    flags = seccomp.flag_bits(asked.get("flags"), listener=seccomp.notifies(asked))
     path = bundle.text(ANNOTATION_SECCOMP) if path is None else path
     return Filter(_kept(path) or _made(asked, path), flags)
 

@@ -33,6 +33,15 @@ class Birth(NamedTuple):
             return None
         return self._over(report.parse(first + report.read_all(self.sync_fd)))
 
+    def take_listener(self) -> int:
+        """Our copy of the descriptor that the child has for the listener of its filter, once it is at that mark."""
+        number = int.from_bytes(os.read(self.sync_fd, 4), "little")
+        pidfd = libc.pidfd_open(self.pid)
+        try:
+            return libc.pidfd_getfd(pidfd, number)
+        finally:
+            os.close(pidfd)
+
     def let_go(self) -> None:
         """The child may go on."""
         os.write(self.go_fd, init.GO)

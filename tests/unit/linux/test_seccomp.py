@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.mini.containers.plugins.module_utils.core.errors import BadInput, HostLacks
+from ansible_collections.mini.containers.plugins.module_utils.engine.containers.seccomp_file import resolve
 from ansible_collections.mini.containers.plugins.module_utils.engine.containers.seccomp_profile import profile
 from ansible_collections.mini.containers.plugins.module_utils.linux import seccomp
 from ansible_collections.mini.containers.plugins.module_utils.linux.capabilities import DEFAULT, NAMES
@@ -272,7 +273,7 @@ def test_short_and_fast(machine: str) -> None:
 
 def test_what_cannot_be_had_is_refused() -> None:
     for rules in (
-        {"defaultAction": "SCMP_ACT_NOTIFY"},
+        {"defaultAction": "SCMP_ACT_NONSENSE"},
         {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [rule("NONSENSE")]},
         {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [rule("ERRNO", (6, "EQ", 0))]},
         {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [rule("ERRNO", (0, "LIKE", 0))]},
@@ -284,6 +285,21 @@ def test_what_cannot_be_had_is_refused() -> None:
     with pytest.raises(HostLacks, match="mips64"):
         compile_filter(default("mips64"), "mips64")
     assert [seccomp.flag_bits(flags) for flags in (None, [], ["SECCOMP_FILTER_FLAG_LOG"])] == [4, 0, 2]
+
+
+def test_flags_that_go_with_a_listener_and_without() -> None:
+    names = [f"SECCOMP_FILTER_FLAG_{name}" for name in ("TSYNC", "LOG", "WAIT_KILLABLE_RECV")]
+    assert seccomp.flag_bits(names) == 1 | 2
+    assert seccomp.flag_bits(names, listener=True) == seccomp.NEW_LISTENER | 2 | 32
+
+
+@pytest.mark.parametrize("where", ["default", "rule"])
+def test_a_container_of_ours_has_no_listener(where: str) -> None:
+    profile = {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [rule("NOTIFY")]}
+    if where == "default":
+        profile = {"defaultAction": "SCMP_ACT_NOTIFY"}
+    with pytest.raises(BadInput, match="SCMP_ACT_NOTIFY, whose listener"):
+        resolve(profile, (), RELEASE, "x86_64")
 
 
 def test_another_program_has_another_version() -> None:

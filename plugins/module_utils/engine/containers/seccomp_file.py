@@ -15,6 +15,7 @@ from collections.abc import Collection
 from typing import Any
 
 from ...core.errors import BadInput, NotFound
+from ...linux.seccomp import NOTIFY, notifies
 from .seccomp_profile import ARCHITECTURES, version
 
 MAX_FILE = 4 << 20
@@ -54,6 +55,12 @@ def resolve(document: Any, capabilities: Collection[str], release: str, machine:
             f"security_opts: the seccomp profile is malformed: {type(exc).__name__}: {exc}",
             hint="it needs defaultAction, and syscalls with names and action",
         ) from exc
+    if found["defaultAction"] == NOTIFY or notifies(found):
+        raise BadInput(
+            f"security_opts: the seccomp profile asks for {NOTIFY}, whose listener a container could not do without "
+            "whenever it starts",
+            hint="mini-oci takes bundles that have one",
+        )
     optional = ("defaultErrnoRet", "flags")
     return {**found, **{name: document[name] for name in optional if document.get(name) is not None}}
 

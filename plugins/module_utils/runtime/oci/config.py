@@ -13,6 +13,7 @@ from ...core.errors import BadInput, HostLacks, NotFound
 from ...linux import libc, scheduling
 from ...linux.capabilities import NUMBER, available
 from ..bundle import NAMESPACES, Bundle
+from . import listener
 from .log import warn
 
 DEFAULT_PARENT = "/mini-oci"
@@ -79,6 +80,7 @@ def check(bundle: Bundle) -> None:
         )
     for name in _NOT_HAD["linux"]:
         _demand(not bundle.linux.get(name), f"linux.{name} cannot be had here")
+    listener.check(bundle.linux.get("seccomp") or {})
 
 
 def check_process(process: dict[str, Any]) -> None:

@@ -23,7 +23,7 @@ from .. import console, filters, hooks, init, report, spawn, state
 from .. import exec as executor
 from ..bundle import Bundle
 from ..report import Report, StepError
-from . import activation, config, ending
+from . import activation, config, ending, listener
 from .store import CREATED, CREATING, FIFO, RUNNING, STATE, Container, find
 
 FILTERS = ".seccomp"
@@ -129,6 +129,10 @@ def _bring_up(container: Container, bundle: Bundle, options: argparse.Namespace)
     container.write(status=CREATING, init=state.describe(birth.pid))
     for kind, told in _outside(bundle, birth):
         hooks.run(kind, told, json.dumps(container.told(CREATING)).encode(), bundle.directory)
+    if filter_ and filter_.listens:
+        _insist(birth.expect(init.LISTENER))
+        listener.hand_over(bundle, container.told(CREATING), birth.pid, birth.take_listener())
+        birth.let_go()
     _insist(birth.expect(init.READY))
     container.write(status=CREATED)
     if options.pid_file:

@@ -82,7 +82,7 @@ def features(options: argparse.Namespace) -> None:
             "operators": sorted(OPERATORS),
             "archs": ["SCMP_ARCH_AARCH64", "SCMP_ARCH_ARM", "SCMP_ARCH_X86", "SCMP_ARCH_X86_64"],
             "knownFlags": sorted(seccomp.FLAGS),
-            "supportedFlags": sorted(seccomp.FLAGS),
+            "supportedFlags": seccomp.supported_flags(),
         },
         "apparmor": {"enabled": True},
         "selinux": {"enabled": False},

@@ -8,7 +8,7 @@ import json
 import os
 from typing import Any
 
-from ...core.errors import BadInput, Conflict
+from ...core.errors import BadInput, Conflict, HostLacks
 from ...linux.capabilities import NUMBER
 from .. import console, filters
 from .. import exec as executor
@@ -33,6 +33,8 @@ def execute(options: argparse.Namespace) -> int:
     wanted = _process(options, container)
     config.check_process(wanted)
     filter_ = filters.wanted(bundle, filters.place(bundle, os.path.join(options.root, FILTERS)))
+    if filter_ and filter_.listens:
+        raise HostLacks("SCMP_ACT_NOTIFY cannot be had for exec here")
     visitor = executor.Visitor(bundle, filter_, wanted)
     visitor.preserved = options.preserve_fds
     ours, visitor.console_fd = _console(options, bool(wanted.get("terminal")))
