@@ -358,7 +358,9 @@ options:
         type: list
         elements: str
       mac_address:
-        description: Hardware address of the interface. One made from the first IP address, when left out.
+        description:
+          - Hardware address of the interface. One made from the first IP address, when left out.
+          - One that another container has in the network, running or not, is refused.
         type: str
       driver_opts:
         description: >-

@@ -10,6 +10,7 @@ from typing import Any
 from ..core.errors import BadInput
 from ..core.names import check_hostname, check_name
 from ..core.specs import Attachment
+from ..network.veth import is_made, mac_of
 from .driver_options import check_endpoint, interface, sysctls
 
 
@@ -26,7 +27,7 @@ def attachments(value: list[dict[str, Any]], mac: str = "") -> tuple[Attachment,
     taken = next((text for text in interfaces if text and interfaces.count(text) > 1), None)
     if taken:
         raise BadInput(f"networks: two interfaces are to be called {taken}", hint="name each another way")
-    return tuple(
+    found = tuple(
         Attachment(
             name,
             ip_address(name, 4, entry.get("ipv4_address") or ""),
@@ -40,6 +41,19 @@ def attachments(value: list[dict[str, Any]], mac: str = "") -> tuple[Attachment,
         )
         for position, (name, entry) in enumerate(zip(names, value))
     )
+    for entry in found:
+        _check_made(entry)
+    return found
+
+
+def _check_made(entry: Attachment) -> None:
+    """Who is given no MAC address has one that is made from its IP address, and must be the only one with that."""
+    own = [mac_of(ip).hex(":") for ip in (entry.ipv4_address, entry.ipv6_address) if ip]
+    if is_made(entry.mac_address) and entry.mac_address not in own:
+        raise BadInput(
+            f"mac_address: {entry.mac_address} is one of those that are made from IP addresses here",
+            hint="give the IP address that it is made from as well, or another MAC address",
+        )
 
 
 def link(network: str, text: str) -> str:

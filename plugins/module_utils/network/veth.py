@@ -25,6 +25,7 @@ from .rtnl import Rtnl
 
 BRIDGE_PORTS = 1023  # BR_MAX_PORTS, net/bridge/br_private.h, where port 0 is none
 DEFAULT = {4: "0.0.0.0/0", 6: "::/0"}
+MADE = b"\x02\x6d"  # the first two bytes of the MAC addresses that are made here
 FIRST_METRIC = {4: 0, 6: 1}  # 0 is no metric in IPv6: the kernel takes 1024 for it
 
 
@@ -88,7 +89,12 @@ def mac_of(ip: str) -> bytes:
     """A locally administered MAC address (bit 1 of the first byte) that holds the IPv4 address, or a CRC of the IPv6
     one: two addresses that differ in their last 32 bits alone never have the same."""
     raw = ipaddress.ip_address(ip).packed
-    return b"\x02\x6d" + (raw if len(raw) == 4 else binascii.crc32(raw).to_bytes(4, "big"))
+    return MADE + (raw if len(raw) == 4 else binascii.crc32(raw).to_bytes(4, "big"))
+
+
+def is_made(mac: str) -> bool:
+    """Whether a MAC address may be one that `mac_of` gives."""
+    return mac.startswith(MADE.hex(":") + ":")
 
 
 def attach(cable: Cable, netns: str) -> None:

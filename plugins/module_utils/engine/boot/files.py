@@ -38,6 +38,7 @@ _ENGINE = (
     "engine/containers/kinship.py",
     "engine/containers/living.py",
     "engine/containers/logs.py",
+    "engine/containers/macs.py",
     "engine/containers/mounts.py",
     "engine/containers/namespaces.py",
     "engine/containers/neighbours.py",

@@ -14,6 +14,7 @@ from typing import NamedTuple, Optional, TypeVar
 from ...core.plan import Plan
 from ...core.specs import Mount
 from .compare import Wish, merge
+from .macs import Place, places
 from .observe import Observation
 from .sharing import joined
 
@@ -101,7 +102,18 @@ def foresee(wish: Wish, seen: Observation, coming: Mapping[str, Coming]) -> Obse
         others = {name: found(coming, name) for name in joined(seen.record.spec).values()}
         anew = [name for name, other in others.items() if other and other.anew]
         severed = tuple(f"{name}, whose namespaces it shares, is started anew" for name in anew)
-    return replace(seen, peers_down=tuple(down), donors=donors, severed=severed)
+    holders = _mac_holders(wish, seen, coming)
+    return replace(seen, peers_down=tuple(down), donors=donors, severed=severed, mac_holders=holders)
+
+
+def _mac_holders(wish: Wish, seen: Observation, coming: Mapping[str, Coming]) -> dict[Place, str]:
+    """Who goes before this one's turn has no MAC address any more, and who is made has his."""
+    asked = places(wish.spec.networks)
+    staying = [one.wish.spec for one in coming.values() if one.wish.state != "absent"] if asked else []
+    theirs = {place: spec.name for spec in staying for place in places(spec.networks)}
+    gone = {one.wish.spec.name for one in coming.values() if one.wish.state == "absent"}
+    now = {place: holder for place, holder in seen.mac_holders.items() if holder not in gone}
+    return {**now, **{place: theirs[place] for place in asked if place in theirs}}
 
 
 def _mounts(coming: Optional[Coming], now: Optional[tuple[Mount, ...]]) -> Optional[tuple[Mount, ...]]:

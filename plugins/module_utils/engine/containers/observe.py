@@ -16,7 +16,7 @@ from ...image.store import ImageStore, StoredImage
 from ...linux.cgroups.detect import open_cgroup
 from ...runtime import state
 from ..networks import attach
-from . import confinement, devices, firstborn, hosts, namespaces, secrets, vitals
+from . import confinement, devices, firstborn, hosts, macs, namespaces, secrets, vitals
 from .bundle import cgroup_path, resources
 from .compare import image_label
 from .ending import last_run
@@ -46,7 +46,7 @@ class Observation:
     `donors` are the mounts of each container in `volumes_from`, None for one that does not exist. `changed_secrets` are
     those whose content is another one than when they were written, `lost_secrets` those that are not there any more.
     `other_images` are those of mounts whose name means another one by now. `bindings` are the addresses of the host
-    for published ports, by network.
+    for published ports, by network. `mac_holders` are the containers that have a MAC address which it asks for.
     """
 
     status: str = ABSENT
@@ -72,6 +72,7 @@ class Observation:
     lost_secrets: tuple[str, ...] = ()
     misplaced: Mapping[str, str] = field(default_factory=dict)
     bindings: Mapping[str, str] = field(default_factory=dict)
+    mac_holders: Mapping[macs.Place, str] = field(default_factory=dict)
 
     @property
     def running(self) -> bool:
@@ -128,6 +129,7 @@ def observe(
         around,
         network_repair=common.repair(known),
         bindings=common.bindings(known),
+        mac_holders=_mac_holders(paths, asked, around),
         donors={name: _mounts_of(paths, name) for name in donors},
     )
     if record is None:
@@ -228,6 +230,15 @@ def _observe_running(paths: Paths, record: ContainerRecord, seen: Observation, c
         lost_files=tuple(hosts.stale(paths, record, common.neighbours)),
         severed=tuple(namespaces.severed(paths, record)),
     )
+
+
+def _mac_holders(paths: Paths, asked: ContainerSpec, seen: Observation) -> dict[macs.Place, str]:
+    """Who else has the MAC addresses that are asked for now; neither the container itself, nor what it replaces."""
+    own = (seen.record.id if seen.record else "", seen.half_made, seen.replaced)
+    has = macs.places(seen.record.spec.networks) if seen.record else []
+    news = [place for place in macs.places(asked.networks) if place not in has]
+    found = {place: attach.mac_holder(paths, *place, own) for place in news}
+    return {place: holder for place, holder in found.items() if holder}
 
 
 def _misplaced(paths: Paths, record: ContainerRecord) -> dict[str, str]:

@@ -13,7 +13,7 @@ from dataclasses import fields, replace
 from ...core.errors import BadInput, Conflict, ImageMissing, NotFound
 from ...core.plan import Impact, Plan, Step
 from ...core.specs import ContainerSpec, ImageConfig, Mount
-from . import conflicts, publishing, sharing, upkeep
+from . import conflicts, macs, publishing, sharing, upkeep
 from .bundle import arguments
 from .changing import LIVE, live_changes, mend
 from .compare import Wish, changes, image_label, merge
@@ -121,6 +121,7 @@ def _create(wish: Wish, seen: Observation, reason: str, impact: Impact = Impact.
     if not spec.image:
         raise BadInput(f"container {spec.name} does not exist, so image is needed to make it", hint="give image")
     conflicts.refuse(spec)
+    macs.refuse(spec, seen.mac_holders)
     if not wish.presume:
         for lack in lacking(wish, seen):
             raise lack
@@ -187,6 +188,7 @@ def start_steps(spec: ContainerSpec, image: ImageConfig, reason: str = "") -> li
 def _converge(wish: Wish, seen: Observation, wanted: ContainerSpec) -> list[Step]:
     """A container that is the one asked for: its state, then what can be changed or mended while it runs."""
     conflicts.refuse(wanted)
+    macs.refuse(wanted, seen.mac_holders)
     image = seen.record.image_config if seen.record else ImageConfig()
     upkeep.check_healthy(wish.state, wanted, image)
     steps = live_changes(wish, seen, wanted)

@@ -54,16 +54,18 @@ class Wiring:
         record, name = self.record(), step.target
         (asked,) = (entry for entry in self._wanted(step).networks if entry.name == name)
         network = attach.load(self.paths, name)
-        leased = attach.lease(self.paths, network, record.id, *self._inherited(record, network, asked))
+        old = whole(self.paths, behind(self.paths.name_aside(record.name)))
+        wanted = self._inherited(old, network, asked)
+        heir_of = old.id if old else ""
+        leased = attach.lease(self.paths, network, record.id, *wanted, mac=asked.mac_address, heir_of=heir_of)
         taken = {endpoint.index for endpoint in record.networks.values()}
         free = next(index for index in range(len(taken) + 1) if index not in taken)
         index = record.networks[name].index if name in record.networks else free
         self._place(record, name, Endpoint(leased.ipv4, index, leased.ipv6))
 
-    def _inherited(self, record: ContainerRecord, network: NetworkRecord, asked: Attachment) -> tuple[str, ...]:
+    def _inherited(self, old: Optional[ContainerRecord], network: NetworkRecord, asked: Attachment) -> tuple[str, ...]:
         """A container that replaces another one has its addresses, unless the task or the network says otherwise."""
         wanted = (asked.ipv4_address, asked.ipv6_address)
-        old = whole(self.paths, behind(self.paths.name_aside(record.name)))
         kept = old.networks.get(network.name) if old else None
         if old is None or kept is None or not kept.fits(asked) or attach.misplaced(network, kept.ips):
             return wanted

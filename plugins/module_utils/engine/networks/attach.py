@@ -16,7 +16,7 @@ from typing import Optional
 from ...core.paths import Paths
 from ...core.plan import Plan
 from ...network import netns, veth
-from .leases import Leased, holders, lease, members, release
+from .leases import Leased, holders, lease, mac_holder, mac_taken, members, release
 from .observe import observe_kernel
 from .packetfilter import Sight
 from .plan import plan_repair
@@ -37,6 +37,8 @@ __all__ = [
     "host_binding",
     "lease",
     "load",
+    "mac_holder",
+    "mac_taken",
     "members",
     "misplaced",
     "netns_exists",

@@ -11,7 +11,7 @@ from ...core.specs import NetworkSpec, Subnet, Vxlan
 from ...network import slices
 from ...network.veth import mac_of
 from ..records import peek
-from .leases import addresses
+from .leases import addresses, asked_mac
 from .record import BRIDGE, NetworkRecord
 
 
@@ -64,14 +64,8 @@ def _containers(paths: Paths, record: NetworkRecord) -> dict[str, Any]:
         found[container_id] = {
             "Name": known.get("name", ""),
             "EndpointID": endpoint_id(container_id, record.name),
-            "MacAddress": _mac(known, record.name) or mac_of(ips[0]).hex(":"),
+            "MacAddress": asked_mac(known, record.name) or mac_of(ips[0]).hex(":"),
             "IPv4Address": next((record.with_prefix(ip) for ip in ips if ":" not in ip), ""),
             "IPv6Address": next((record.with_prefix(ip) for ip in ips if ":" in ip), ""),
         }
     return found
-
-
-def _mac(container: dict[str, Any], network: str) -> str:
-    """The hardware address that a container's task asks for."""
-    entries = (container.get("spec") or {}).get("networks") or ()
-    return next((entry.get("mac_address", "") for entry in entries if entry.get("name") == network), "")

@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from ...core.errors import Conflict
 from ...core.paths import Paths
 from ...linux.files import locked
 from ...network import ipam
@@ -21,9 +23,17 @@ class Leased(NamedTuple):
     ipv6: str
 
 
-def lease(paths: Paths, record: NetworkRecord, container_id: str, *wanted: str) -> Leased:
-    """Addresses in the network, the container's until `release`. Asked again, the same are given."""
+def lease(
+    paths: Paths, record: NetworkRecord, container_id: str, *wanted: str, mac: str = "", heir_of: str = ""
+) -> Leased:
+    """Addresses in the network, the container's until `release`. Asked again, the same are given.
+
+    `mac` is the MAC address that it asks for, `heir_of` the container that it replaces.
+    """
     with locked(paths.lock("network", record.name), f"the network {record.name}"):
+        holder = mac_holder(paths, record.name, mac, (container_id, heir_of)) if mac else ""
+        if holder:
+            raise mac_taken(title(paths, container_id), record.name, mac, holder)
         pool = pool_of(paths, load(paths, record.name))
         taken = ipam.take(pool, container_id, wanted, _alive(paths, record.name))
     return Leased(*(next((ip for ip in taken if (":" in ip) == ipv6), "") for ipv6 in (False, True)))
@@ -49,6 +59,27 @@ def members(paths: Paths, network: str) -> list[str]:
 def holders(paths: Paths, network: str) -> list[str]:
     """The ids of all that have a lease here, orphans too: found without a look at any record."""
     return links.holders(paths.leases(network))
+
+
+def mac_holder(paths: Paths, network: str, mac: str, but: Collection[str]) -> str:
+    """The name of the container that asks for this MAC address in the network, running or not; empty when none does.
+    Those that are made from IP addresses differ as these do."""
+    others = (container_id for container_id in holders(paths, network) if container_id not in but)
+    return next((title(paths, other) for other in others if asked_mac(peek(paths, other) or {}, network) == mac), "")
+
+
+def mac_taken(name: str, network: str, mac: str, holder: str) -> Conflict:
+    """Two containers with one address would take turns at receiving what is sent to either."""
+    return Conflict(
+        f"cannot connect {name} to {network}: the container {holder} has the MAC address {mac} there",
+        hint="give another mac_address, or leave it out",
+    )
+
+
+def asked_mac(container: dict[str, Any], network: str) -> str:
+    """The MAC address that a container's task gives, of its record as plain JSON."""
+    entries = (container.get("spec") or {}).get("networks") or ()
+    return next((entry.get("mac_address", "") for entry in entries if entry.get("name") == network), "")
 
 
 def addresses(paths: Paths, network: str) -> dict[str, list[str]]:
