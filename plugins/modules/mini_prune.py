@@ -49,7 +49,7 @@ options:
   volumes:
     description:
       - Whether volumes are removed that no container has, running or not. They are those that nobody named, unless
-        O(volumes_filters) says otherwise.
+        O(volumes_filters) says otherwise. Those that are caches of builds are left to O(builder_cache).
     type: bool
     default: false
   volumes_filters:
@@ -59,7 +59,8 @@ options:
   builder_cache:
     description:
       - Whether also goes what M(mini.containers.mini_image_build) keeps of its steps. Each image is built from its
-        first step on the next time, unless it is being built just now.
+        first step on the next time, unless it is being built just now. So do the volumes that C(RUN --mount=type=cache)
+        keeps.
     type: bool
     default: false
 extends_documentation_fragment:
@@ -139,8 +140,16 @@ volumes_space_reclaimed:
   returned: when O(volumes=true)
   type: int
   sample: 8192
+builder_cache_caches_deleted:
+  description:
+    - The images whose steps were forgotten, and the volumes that were caches of builds; in check mode those that would
+      be.
+  returned: when O(builder_cache=true)
+  type: list
+  elements: str
+  sample: ["web:1.0", build-cache-2e7d2c03a950]
 builder_cache_space_reclaimed:
-  description: How many bytes came free with the steps of builds, or in check mode would.
+  description: How many bytes came free with the steps and the caches of builds, or in check mode would.
   returned: when O(builder_cache=true)
   type: int
   sample: 8192

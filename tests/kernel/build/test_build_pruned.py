@@ -3,10 +3,13 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
+from ansible_collections.mini.containers.plugins.module_utils.core.specs import VolumeSpec
 from ansible_collections.mini.containers.plugins.module_utils.engine.builds import cache
 from ansible_collections.mini.containers.plugins.module_utils.engine.prune import converge as pruning
+from ansible_collections.mini.containers.plugins.module_utils.engine.volumes import use
 from ansible_collections.mini.containers.plugins.module_utils.glue.prune import wanted
 from ansible_collections.mini.containers.plugins.module_utils.linux.files import locked
 
@@ -27,6 +30,9 @@ def prune(builder: Any, **options: Any) -> Any:
     return done
 
 
+CACHED = "FROM box\nRUN --mount=type=cache,target=/c dd if=/dev/zero of=/c/x bs=1024 count=300\n"
+
+
 def test_the_steps_of_builds(builder: Any) -> None:
     builder.build(TEXT)
     image = builder.image()
@@ -43,3 +49,19 @@ def test_the_steps_of_builds(builder: Any) -> None:
     assert "run" in " ".join(builder.actions(TEXT)).lower()
     assert not builder.actions(TEXT)
     assert prune(builder, builder_cache=True).removed["builder_cache_space_reclaimed"] > 500 * 1024
+
+
+def test_the_caches_that_steps_mount(builder: Any) -> None:
+    builder.build(CACHED)
+    (volume,) = os.listdir(builder.paths.volumes)
+    assert not prune(builder, volumes=True, volumes_filters={"all": True}).plan
+    use.make(builder.paths, VolumeSpec("build-cache-mine"))
+    builder.host.container("holder", volumes=[f"{volume}:/c"])
+    assert prune(builder, builder_cache=True).removed["builder_cache_caches_deleted"] == ["made:latest"]
+    builder.host.absent("holder")
+    done = prune(builder, builder_cache=True)
+    assert done.removed["builder_cache_caches_deleted"] == [volume]
+    assert done.removed["builder_cache_space_reclaimed"] > 300 * 1024
+    assert os.listdir(builder.paths.volumes) == ["build-cache-mine"]
+    assert prune(builder, volumes=True, volumes_filters={"all": True}).removed["volumes"] == ["build-cache-mine"]
+    assert builder.actions(CACHED)

@@ -19,6 +19,7 @@ from ...image.replica import opened
 from ...image.workspace import Workspace
 from ...linux.files import locked
 from ..volumes import use
+from ..volumes.record import OF_BUILDS
 from . import names
 from .copy import ROOT
 from .copying import Copier, Dress
@@ -28,7 +29,6 @@ from .works import Origin, Run, RunMount
 from .workshop import directory
 
 SCRIPT = "/dev/pipes"
-LABEL = "mini.containers.build"
 _CACHE_WAIT = 3600.0
 Open = Callable[[Origin], AbstractContextManager[Tree]]
 
@@ -72,7 +72,7 @@ class Room:
                     hostname="build",
                     mounts=tuple(sorted(mounts, key=lambda mount: mount.target)),
                     secrets=tuple(secrets),
-                    labels={LABEL: str(self._wanted.reference)},
+                    labels={OF_BUILDS: str(self._wanted.reference)},
                     networks=attachments,
                     network_mode=mode,
                     etc_hosts=dict(self._wanted.etc_hosts),
@@ -100,7 +100,7 @@ class Room:
         name = "build-cache-" + hashlib.sha256(wanted.options.get("id", wanted.target).encode()).hexdigest()[:12]
         if wanted.options.get("sharing", "shared") != "shared":
             stack.enter_context(locked(self._paths.lock("cache", name), f"the cache {wanted.target}", _CACHE_WAIT))
-        labels = {LABEL: wanted.options.get("id", wanted.target)}
+        labels = {OF_BUILDS: wanted.options.get("id", wanted.target)}
         use.make(self._paths, VolumeSpec(name, labels=labels))
         if use.is_empty(self._paths, name):
             place = self._paths.volume_data(name)

@@ -58,6 +58,7 @@ def plan(seen: Unused) -> Plan:
         steps.append(removal.sweep("store", seen.spared, age=0))
     steps += [Step("remove-network", name, "no container is in it") for name in seen.networks]
     steps += [Step("remove-volume", name, "no container has it") for name in seen.volumes]
+    steps += [Step("remove-volume", name, "no build mounts it just now") for name in seen.caches]
     return Plan.of(steps)
 
 
@@ -104,7 +105,13 @@ def _removed(paths: Paths, wanted: Wanted, seen: Unused, kept: set[tuple[str, st
         ]
         found["images_space_reclaimed"] = _freed(paths, seen, "images", check=check)
     if wanted.builder_cache:
-        found["builder_cache_space_reclaimed"] = _freed(paths, seen, "builder_cache", check=check)
+        caches = [name for name in seen.caches if ("remove-volume", name) not in kept]
+        found["builder_cache_caches_deleted"] = [
+            *(one for one in seen.builds if ("forget-build", one) not in kept),
+            *caches,
+        ]
+        freed = _freed(paths, seen, "builder_cache", check=check)
+        found["builder_cache_space_reclaimed"] = freed + sum(seen.weights["volumes"][name] for name in caches)
     if wanted.networks:
         found["networks"] = [name for name in seen.networks if ("remove-network", name) not in kept]
     if wanted.volumes:

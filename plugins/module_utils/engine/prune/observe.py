@@ -20,6 +20,7 @@ from ..networks import record as networks
 from ..networks.leases import members
 from ..records import names_in, peek
 from ..volumes import record as volumes
+from ..volumes.record import VolumeRecord
 from ..volumes.users import holders
 from .filters import Filters
 
@@ -27,7 +28,7 @@ from .filters import Filters
 class Wanted(NamedTuple):
     """Which kinds are pruned, and what of them; None for those that are not.
 
-    `builder_cache`: also what builds have made and would find again.
+    `builder_cache`: also what builds have made and would find again, and the caches that their steps mount.
     """
 
     containers: Optional[Filters] = None
@@ -39,8 +40,9 @@ class Wanted(NamedTuple):
 
 @dataclass(frozen=True)
 class Unused:
-    """What would go. `rubbish` is what of the image store, `spared` the images without a name that are to stay, and
-    `builds` the images whose steps are forgotten. `weights` are bytes, by kind and by what goes.
+    """What would go. `rubbish` is what of the image store, `spared` the images without a name that are to stay,
+    `builds` the images whose steps are forgotten, and `caches` the volumes that steps have mounted. `weights` are
+    bytes, by kind and by what goes.
 
     `unknown`: a container's record cannot be read. Nobody knows then what it uses, so nothing goes but containers.
     """
@@ -50,6 +52,7 @@ class Unused:
     networks: tuple[str, ...] = ()
     volumes: tuple[str, ...] = ()
     builds: tuple[str, ...] = ()
+    caches: tuple[str, ...] = ()
     rubbish: Optional[Rubbish] = None
     spared: frozenset[str] = NOTHING
     leftovers: bool = False
@@ -66,13 +69,14 @@ def observe(paths: Paths, wanted: Wanted) -> Unused:
         return Unused(gone, unknown=unknown, weights=weights)
     ids, names = {record.id for record in gone}, {record.name for record in gone}
     found = _images(paths, wanted, names) if wanted.images or wanted.builder_cache else Unused()
-    chosen = _volumes(paths, wanted.volumes, names) if wanted.volumes else ()
-    weights["volumes"] = {name: rubbish.tree_size(paths.volume(name)) for name in chosen}
+    chosen, caches = _volumes(paths, wanted, names)
+    weights["volumes"] = {name: rubbish.tree_size(paths.volume(name)) for name in (*chosen, *caches)}
     return replace(
         found,
         containers=gone,
         networks=_networks(paths, wanted.networks, ids) if wanted.networks else (),
         volumes=chosen,
+        caches=caches,
         weights={**found.weights, **weights},
     )
 
@@ -90,14 +94,20 @@ def _networks(paths: Paths, filters: Filters, gone: Collection[str]) -> tuple[st
     return tuple(one.name for one in found if not set(members(paths, one.name)) - set(gone))
 
 
-def _volumes(paths: Paths, filters: Filters, gone: Collection[str]) -> tuple[str, ...]:
+def _volumes(paths: Paths, wanted: Wanted, gone: Collection[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Those of containers, and those of builds."""
+    filters = wanted.volumes
+    if not filters and not wanted.builder_cache:
+        return (), ()
     users = holders(paths)
-    found = [one for one in volumes.every(paths) if filters.every or one.anonymous]
-    return tuple(
-        one.name
-        for one in found
-        if filters.take(one.created, one.spec.labels) and not set(users.get(one.name, ())) - set(gone)
-    )
+    idle = [one for one in volumes.every(paths) if not set(users.get(one.name, ())) - set(gone)]
+    chosen = [one.name for one in idle if filters and _takes(filters, one)]
+    return tuple(chosen), tuple(one.name for one in idle if wanted.builder_cache and one.build_cache)
+
+
+def _takes(filters: Filters, volume: VolumeRecord) -> bool:
+    meant = volume.anonymous or (filters.every and not volume.build_cache)
+    return meant and filters.take(volume.created, volume.spec.labels)
 
 
 def _images(paths: Paths, wanted: Wanted, gone: Collection[str]) -> Unused:

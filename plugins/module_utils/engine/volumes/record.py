@@ -17,6 +17,8 @@ from ..records import load, names_in
 
 ANONYMOUS = {"com.docker.volume.anonymous": ""}
 """The label by which Docker, and everybody's clean-up scripts, know a volume that nobody named."""
+OF_BUILDS = "mini.containers.build"
+"""The label of what a build makes for itself: the containers of its steps, and the volumes that are its caches."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,11 @@ class VolumeRecord:
     def anonymous(self) -> bool:
         """Whether it was made for one container, and may go with it."""
         return set(ANONYMOUS) <= set(self.spec.labels)
+
+    @property
+    def build_cache(self) -> bool:
+        """Whether it is a cache that steps of builds mount, which is theirs and no container's."""
+        return OF_BUILDS in self.spec.labels
 
 
 def find(paths: Paths, name: str) -> Optional[VolumeRecord]:
