@@ -109,7 +109,8 @@ options:
       - "Of a network with O(driver=vxlan), what its containers on other hosts are called, as
         V({host: {name: address}}), so that those on this host find them by name. Several addresses are a list. This
         host's own are left out."
-      - What is known of a host that is not mentioned stays. An address must be one of its host's slice.
+      - What is known of a host that is not mentioned stays.
+      - A host names addresses of its own slice. What it says else is left out, with a warning.
     type: dict
   internal:
     description: Whether containers are kept from everything but each other and the host.
@@ -253,7 +254,6 @@ from ansible_collections.mini.containers.plugins.module_utils.glue.members impor
     check_members,
 )
 from ansible_collections.mini.containers.plugins.module_utils.glue.network import NETWORK_OPTIONS, given, network_spec
-from ansible_collections.mini.containers.plugins.module_utils.glue.overlay import names_of
 from ansible_collections.mini.containers.plugins.module_utils.glue.task import (
     STATE_ROOT_OPTION,
     plan_result,
@@ -276,9 +276,11 @@ def work(module: AnsibleModule, paths: Paths) -> dict[str, Any]:
     if module.params["state"] == "absent":
         outcome = remove(paths, spec.name, **switches)
     else:
-        more = {"names": names_of(module.params), "firewall": module.params["firewall_driver"] or ""}
+        more = {"names": module.params["names"], "firewall": module.params["firewall_driver"] or ""}
         check_members(paths, module.params, check=module.check_mode)
         outcome = ensure(paths, spec, given(module.params), **more, **switches)
+        for doubt in outcome.doubts:
+            module.warn(doubt)
         outcome = bring_members(paths, spec.name, module.params, outcome, check=module.check_mode)
     return plan_result(module, outcome.plan, network=outcome.network)
 

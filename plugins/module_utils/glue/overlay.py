@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The options of a network over many hosts: what the hosts are, and what their containers are called."""
+"""The options of a network over many hosts."""
 
 from __future__ import annotations
 
@@ -7,10 +7,8 @@ from collections.abc import Mapping
 from typing import Any, Optional
 
 from ..core.errors import BadInput
-from ..core.names import check_name
 from ..core.specs import Subnet, Vxlan
-from ..network import inet, slices
-from ..network.hosts import Far
+from ..network import slices
 
 OVERLAY_OPTIONS: dict[str, Any] = {
     "vxlan": {
@@ -50,23 +48,3 @@ def vxlan_of(name: str, params: Mapping[str, Any], entries: tuple[Subnet, ...]) 
     vxlan = Vxlan(found["host"], hosts, subnets, found["slices"], vni, found["port"], numbers)
     slices.check(vxlan)
     return vxlan
-
-
-def names_of(params: Mapping[str, Any]) -> Optional[Far]:
-    """The containers on each of the other hosts, by name, with their addresses; None when the task does not say."""
-    if params["names"] is None:
-        return None
-    return {check_name("host", host): _table(host, table) for host, table in sorted(params["names"].items())}
-
-
-def _table(host: str, table: Any) -> dict[str, tuple[str, ...]]:
-    if not isinstance(table, Mapping):
-        raise BadInput(f"names: {table!r} of {host} is no table", hint="give {name: address}")
-    return {check_name("container", name): _addresses(name, table[name]) for name in sorted(table)}
-
-
-def _addresses(name: str, value: Any) -> tuple[str, ...]:
-    try:
-        return tuple(map(inet.plain, [value] if isinstance(value, str) else value))
-    except (AttributeError, TypeError, ValueError) as exc:
-        raise BadInput(f"names: {value!r} of {name} is no IP address", hint="give one, or a list of them") from exc

@@ -4,14 +4,18 @@
 from __future__ import annotations
 
 import errno
+from types import SimpleNamespace
 
 import pytest
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.mini.containers.plugins.module_utils.core.errors import HostLacks
 from ansible_collections.mini.containers.plugins.module_utils.engine.networks import attach
 from ansible_collections.mini.containers.plugins.module_utils.engine.networks.converge import ensure, remove
+from ansible_collections.mini.containers.plugins.module_utils.engine.networks.far import far_names
 from ansible_collections.mini.containers.plugins.module_utils.engine.networks.overlay import device_name
 from ansible_collections.mini.containers.plugins.module_utils.glue.network import NETWORK_OPTIONS, given, network_spec
 from ansible_collections.mini.containers.plugins.module_utils.network import rtnl
+from ansible_collections.mini.containers.plugins.modules import mini_network
 
 from .conftest import HOST_LAN, NEIGHBOUR_LAN, sh
 from .test_network_life import killed, names, one_backend
@@ -102,3 +106,24 @@ def test_a_kernel_without_vxlan(lab, monkeypatch):
     with pytest.raises(HostLacks, match="this kernel has no VXLAN devices"):
         span(lab, TWO)
     assert lab.snapshot() == before
+
+
+@one_backend
+def test_a_fellow_host_that_says_something_wrong(lab):
+    """The task says so, and takes the rest, of this host and of the others."""
+    span(lab, THREE)
+    warnings: list[str] = []
+    told = {"h2": {"web": "10.50.2.2", "bank": "10.50.1.1"}, "h3": {"api": "10.50.3.2", "no name": "10.50.3.3"}}
+    result = mini_network_task(lab, warnings, name="mesh", driver="vxlan", names=told)
+    assert result["actions"] == ["write-names"]
+    assert far_names(lab.paths, "mesh") == {"h2": {"web": ("10.50.2.2",)}, "h3": {"api": ("10.50.3.2",)}}
+    assert ["10.50.1.1 of bank is not in its slice" in warnings[0], "'no name'" in warnings[1]] == [True, True]
+    assert not mini_network_task(lab, warnings, name="mesh", driver="vxlan", names=told)["changed"]
+
+
+def mini_network_task(lab, warnings, **options):
+    """The module's work, without Ansible around it."""
+    checked = ArgumentSpecValidator(mini_network.ARGUMENT_SPEC).validate(options)
+    params = {**checked.validated_parameters, "firewall_driver": lab.firewall}
+    module = SimpleNamespace(params=params, check_mode=False, _diff=False, warn=warnings.append)
+    return mini_network.work(module, lab.paths)

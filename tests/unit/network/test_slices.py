@@ -9,7 +9,7 @@ import ipaddress
 import pytest
 from ansible_collections.mini.containers.plugins.module_utils.core.errors import BadInput
 from ansible_collections.mini.containers.plugins.module_utils.core.specs import Subnet, Vxlan
-from ansible_collections.mini.containers.plugins.module_utils.glue.overlay import names_of, vxlan_of
+from ansible_collections.mini.containers.plugins.module_utils.glue.overlay import vxlan_of
 from ansible_collections.mini.containers.plugins.module_utils.network import slices
 from ansible_collections.mini.containers.plugins.module_utils.network.entries import Entry
 from ansible_collections.mini.containers.plugins.module_utils.network.overlay import Overlay, mac_of
@@ -97,21 +97,6 @@ def test_options():
 def test_options_that_contradict_each_other(params, entries):
     with pytest.raises(BadInput):
         vxlan_of("mesh", {**PARAMS, **params}, entries)
-
-
-def test_names():
-    given = {"b": {"web": "10.50.12.2", "db": ["10.50.12.3", "fd00:50::1"]}}
-    assert names_of({"names": given}) == {"b": {"db": ("10.50.12.3", "fd00:50::1"), "web": ("10.50.12.2",)}}
-    assert names_of({"names": None}) is None
-
-
-@pytest.mark.parametrize(
-    "names", [{"b": {"web": "10.50.12.2\n127.0.0.1 bank"}}, {"b": {"we b": "10.50.12.2"}}, {"b": []}, {"b": {"web": 3}},
-              {"b": {"web": "fd00:50::2%\n10.50.12.2 bank"}}, {"b": {"web": ["fd00:50::2%eth0"]}}, {"b\n": {}}]
-)  # fmt: skip
-def test_names_that_are_none(names):
-    with pytest.raises(BadInput):
-        names_of({"names": names})
 
 
 def test_entries_grow_with_the_hosts_alone():

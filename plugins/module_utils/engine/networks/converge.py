@@ -4,28 +4,30 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, NamedTuple, Optional
 
 from ...core.paths import Paths
 from ...core.plan import Observer, Plan, apply, silent
 from ...core.specs import NetworkSpec
 from ...linux.files import locked
-from ...network.hosts import Far
 from .actions import actions, new_record
 from .attach import repair_plan
 from .describe import describe
+from .hearsay import Heard, sift
 from .observe import observe
 from .plan import plan_absent, plan_present, resolve
 from .record import find
 
 
 class Outcome(NamedTuple):
-    """The plan, run or not, the network as it is afterwards (in check mode: as it would be), and who was in it."""
+    """The plan, run or not, the network as it is afterwards (in check mode: as it would be), who was in it, and what
+    could not be believed of what other hosts say."""
 
     plan: Plan
     network: Optional[dict[str, Any]]
     members: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()
 
 
 def ensure(
@@ -33,7 +35,7 @@ def ensure(
     wanted: NetworkSpec,
     given: Collection[str],
     *,
-    names: Optional[Far] = None,
+    names: Optional[Mapping[str, Any]] = None,
     firewall: str = "",
     force: bool = False,
     check: bool = False,
@@ -43,12 +45,14 @@ def ensure(
     `firewall` is the driver for all networks, empty for the one in use."""
     with _locks(paths, wanted.name, check):
         seen = observe(paths, wanted.name, wanted, firewall)
-        plan = plan_present(wanted, given, seen, names=names, force=force)
+        spec = resolve(wanted, given, seen)
+        heard = sift(spec.vxlan, names) if spec.vxlan and names is not None else Heard({}, ())
+        plan = plan_present(wanted, given, seen, names=heard.names, force=force)
         if not check:
             apply(plan, actions(paths), observer)
     record = find(paths, wanted.name) if plan and not check else seen.record
-    shown = describe(paths, record or new_record(seen, resolve(wanted, given, seen)))
-    return Outcome(plan, shown, tuple(seen.members))
+    shown = describe(paths, record or new_record(seen, spec))
+    return Outcome(plan, shown, tuple(seen.members), heard.doubts)
 
 
 def remove(

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from typing import Optional
 
 from ...core.errors import BadInput, Conflict
@@ -58,27 +58,12 @@ def mtu_of(spec: NetworkSpec, underlay: int, given: Collection[str]) -> int:
 
 def names_of(spec: NetworkSpec, wanted: Optional[Far], known: Far) -> Far:
     """What is to be known of the containers on other hosts. Of a host whose names are not given, those stay that are
-    known; a host that is none any more, and this one, have none. A host names addresses of its own slices only."""
+    known; a host that is none any more, and this one, have none."""
     vxlan = spec.vxlan
     if vxlan is None:
         return {}
-    for host, table in (wanted or {}).items():
-        _check_names(vxlan, host, table)
     peers = vxlan.hosts.keys() - {vxlan.host}
     return {host: table for host, table in sorted({**known, **(wanted or {})}.items()) if host in peers and table}
-
-
-def _check_names(vxlan: Vxlan, host: str, table: Mapping[str, Collection[str]]) -> None:
-    if host not in vxlan.hosts:
-        raise BadInput(f"names: {host} is none of the hosts", hint="give the names that they have in vxlan.hosts")
-    nets = [ipaddress.ip_network(part.subnet) for part in slices.slices_of(vxlan, host)]
-    for name, addresses in table.items():
-        for address in addresses:
-            if not any(ipaddress.ip_address(address) in net for net in nets):
-                raise BadInput(
-                    f"names: {name} of {host} has {address}, which is not in a slice of that host",
-                    hint=f"its addresses are in {', '.join(map(str, nets))}",
-                )
 
 
 def missing(state: OverlayState, wanted: Overlay) -> str:
