@@ -15,6 +15,7 @@ from ansible_collections.mini.containers.plugins.module_utils.core.errors import
     MiniError,
     NotFound,
 )
+from ansible_collections.mini.containers.plugins.module_utils.core.paths import Paths
 
 
 @pytest.mark.parametrize(
@@ -118,6 +119,15 @@ class TestRole:
         assert done.returncode == 0, done.stdout + done.stderr
         assert "failed=0" in done.stdout
         assert not (tmp_path / "s").exists()
+
+    def test_a_host_that_has_nothing_is_not_changed_by_taking_it_away(self, play: Any, tmp_path: Path) -> None:
+        root = tmp_path / "s"
+        done = play(
+            STACK.format(root=root, network="labels: {}", container="tty: false"), "-e", "mini_stack_state=absent"
+        )
+        assert "changed=0    unreachable=0    failed=0" in done.stdout, done.stdout + done.stderr
+        assert not root.exists()
+        assert not Path(Paths(str(root)).run_root).exists()
 
     @pytest.mark.parametrize(
         ("network", "container", "module"),

@@ -239,13 +239,24 @@ def test_programs_that_have_none(
     assert "s3cret" not in str(failure.value)
 
 
-def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, document: Any, typed: str) -> Credentials | None:
-    program, path = tmp_path / "docker-credential-x-y.z", tmp_path / "auth.json"
+@pytest.mark.parametrize("path", [".", "", "sub/..", ":/usr/bin", "bin:."])
+def test_no_program_of_the_directory_that_we_are_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "sub").mkdir()
+    assert asked(tmp_path, monkeypatch, BY_HOST, "host.example/web") is not None
+    with pytest.raises(RegistryFailed, match="is not on this host"):
+        asked(tmp_path, monkeypatch, BY_HOST, "host.example/web", path=path)
+
+
+def asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, document: Any, typed: str, path: str | None = None
+) -> Credentials | None:
+    program, logins = tmp_path / "docker-credential-x-y.z", tmp_path / "auth.json"
     program.write_text(HELPER)
     program.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
-    path.write_text(json.dumps(document))
-    return credentials.look_up([str(path)], address(parse(typed)))
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin" if path is None else path)
+    logins.write_text(json.dumps(document))
+    return credentials.look_up([str(logins)], address(parse(typed)))
 
 
 @pytest.mark.parametrize(

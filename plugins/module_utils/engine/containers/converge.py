@@ -113,7 +113,7 @@ class _Batch:
         self._waves = kinship.waves([(case, case.wish, case.seen) for case in cases])
 
     def _look(self, cases: Sequence[_Case]) -> None:
-        common = Surroundings(self._paths)
+        common = Surroundings(self._paths, check=any(case.wish.presume for case in cases))
         for case in cases:
             if not case.error:
                 with case.noting():

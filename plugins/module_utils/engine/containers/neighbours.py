@@ -52,17 +52,21 @@ def neighbour(record: Union[ContainerRecord, NamedRecord]) -> Neighbour:
 
 
 class Neighbours:
-    """All containers of the networks that are asked for, each network read once."""
+    """All containers of the networks that are asked for, each network read once.
 
-    def __init__(self, paths: Paths) -> None:
+    With `keep` tables that were not right are written again: check mode, and who only wants to know, write nothing.
+    """
+
+    def __init__(self, paths: Paths, *, keep: bool = True) -> None:
         self._paths = paths
+        self._keep = keep
         self._networks: dict[str, dict[str, Neighbour]] = {}
         self._ordered: dict[frozenset[str], _Ordered] = {}
 
     def of(self, network: str) -> dict[str, Neighbour]:
         """The containers of a network by their ids."""
         if network not in self._networks:
-            self._networks[network] = _read(self._paths, network)
+            self._networks[network] = _read(self._paths, network, keep=self._keep)
         return self._networks[network]
 
     def lines(self, networks: Iterable[str], but: str) -> str:
@@ -91,7 +95,7 @@ class Neighbours:
 def names_in(paths: Paths, network: str) -> dict[str, list[str]]:
     """The names and aliases of the network's containers on this host, with their addresses: for other hosts."""
     found: dict[str, set[str]] = {}
-    for known in Neighbours(paths).of(network).values():
+    for known in Neighbours(paths, keep=False).of(network).values():
         for ip, names in known.shown[network]:
             for name in names:
                 found.setdefault(name, set()).add(ip)
@@ -119,11 +123,11 @@ class _Ordered:
         return "".join(found)
 
 
-def _read(paths: Paths, network: str) -> dict[str, Neighbour]:
-    """The table as it should be; it is written again if it was not."""
+def _read(paths: Paths, network: str, *, keep: bool) -> dict[str, Neighbour]:
+    """The table as it should be; to `keep` is to write it again if it was not."""
     before = _table(paths.names_in(network))
     after = {container_id: _entry(paths, container_id, before) for container_id in attach.holders(paths, network)}
-    if after != before:
+    if keep and after != before:
         _keep(paths.names_in(network), after)
     found = {container_id: entry[1] for container_id, entry in after.items()}
     return {container_id: known for container_id, known in found.items() if known and network in known.shown}

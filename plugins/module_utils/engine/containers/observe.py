@@ -81,13 +81,13 @@ class Observation:
 
 
 class Surroundings:
-    """What the containers of one task have in common, each looked at once."""
+    """What the containers of one task have in common, each looked at once. `check` is check mode."""
 
-    def __init__(self, paths: Paths) -> None:
+    def __init__(self, paths: Paths, *, check: bool = True) -> None:
         self._paths = paths
         self._repairs: dict[str, Plan] = {}
         self._bindings: dict[str, str] = {}
-        self.neighbours = Neighbours(paths)
+        self.neighbours = Neighbours(paths, keep=not check)
         self.rules = attach.Sight(paths)
 
     def repair(self, names: Iterable[str]) -> Plan:

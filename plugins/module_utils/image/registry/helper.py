@@ -6,6 +6,7 @@ Source: github.com/docker/docker-credential-helpers. What such a program says is
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -22,7 +23,7 @@ _PATIENCE = 60.0
 
 def ask(name: str, server: str) -> Optional[tuple[str, str]]:
     """The username and the password that the program has for a registry, None when it has none."""
-    program = shutil.which(f"docker-credential-{name}") if _NAME.match(name) else None
+    program = _find(f"docker-credential-{name}") if _NAME.match(name) else None
     if program is None:
         raise RegistryFailed(
             f"the program docker-credential-{name:.80}, which is to have the login for {server}, is not on this host",
@@ -46,6 +47,11 @@ def ask(name: str, server: str) -> Optional[tuple[str, str]]:
     if username == _TOKEN:
         raise RegistryFailed(f"{program} has a token for {server}, and not a password", hint="give registry_password")
     return (username, password) if password else None
+
+
+def _find(program: str) -> Optional[str]:
+    """Where PATH has it. Entries that are relative mean the directory that a task happens to be in: nobody's choice."""
+    return shutil.which(program, path=os.pathsep.join(filter(os.path.isabs, os.get_exec_path())))
 
 
 def _failed(program: str, server: str) -> RegistryFailed:
