@@ -12,6 +12,8 @@ version_added: 0.1.0
 description:
   - Runs a command with the container's namespaces, limits, capabilities and environment, and waits for it.
   - As with M(ansible.builtin.command), the task is changed whenever the command ran, and fails when its code is not 0.
+  - On its way in a command takes the place of two processes for a moment, where the limit on processes (pids_limit) of
+    M(mini.containers.mini_container) counts them.
 options:
   container:
     description: Name or id of the container.

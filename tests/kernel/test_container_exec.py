@@ -49,6 +49,17 @@ def test_a_command_may_leave_a_process_behind(host: Any) -> None:
     host.container(state="absent", force_kill=True)
 
 
+def test_a_container_without_room_for_a_further_process(host: Any) -> None:
+    """The way in takes two for a moment. Which limit it was is said, and nobody stays on the way."""
+    host.container(pids_limit=2)
+    with pytest.raises(MiniError, match="no room for a further process .pids_limit"):
+        host.exec("c", "true")
+    assert host.cgroup_file("c", "pids", "pids.current") == "1"
+    host.container(pids_limit=3)
+    assert host.exec("c", "true").rc == 0
+    host.absent("c")
+
+
 def test_a_large_output_is_whole(host: Any) -> None:
     host.container()
     done = host.exec("c", "sh", "-c", "seq 1 200000; seq 1 100000 >&2")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import signal
 from typing import NoReturn
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -30,6 +31,7 @@ _libc.syscall.restype = ctypes.c_long
 
 _MACHINE = os.uname().machine
 NR_RT_SIGACTION = {"x86_64": 13}.get(_MACHINE, 134)
+NR_CLONE = {"x86_64": 56}.get(_MACHINE, 220)
 NR_PIVOT_ROOT = {"x86_64": 155}.get(_MACHINE, 41)
 NR_CAPGET = {"x86_64": 125}.get(_MACHINE, 90)
 NR_CAPSET = {"x86_64": 126}.get(_MACHINE, 91)
@@ -48,6 +50,7 @@ NR_MOUNT_SETATTR = 442
 
 # <linux/sched.h>
 CLONE_NEWTIME = 0x00000080
+CLONE_PARENT = 0x00008000
 CLONE_NEWNS = 0x00020000
 CLONE_NEWCGROUP = 0x02000000
 CLONE_NEWUTS = 0x04000000
@@ -128,6 +131,17 @@ def setns(fd: int, flags: int) -> None:
     """setns(2); with a pidfd (Linux 5.8) all the namespaces in `flags` at once."""
     if _libc.setns(fd, flags) < 0:
         _fail("setns")
+
+
+def clone_beside() -> int:
+    """clone(2) like fork(2), but the child is our parent's (CLONE_PARENT): its pid, and 0 in the child.
+
+    For a process with one thread, whose child does little but execute a program: nobody tells Python or glibc of it.
+    """
+    pid: int = _libc.syscall(NR_CLONE, _c_ulong(CLONE_PARENT | signal.SIGCHLD), None, None, None, None)
+    if pid < 0:
+        _fail("clone")
+    return pid
 
 
 def default_action(signal_number: int) -> None:
@@ -275,9 +289,9 @@ def syncfs(fd: int) -> None:
         _fail("syncfs")
 
 
-def sched_setattr(attributes: ctypes.Array[ctypes.c_char]) -> None:
-    """sched_setattr(2) of the calling thread; see linux/scheduling.py for what is in the structure."""
-    if _libc.syscall(NR_SCHED_SETATTR, 0, attributes, 0) < 0:
+def sched_setattr(pid: int, attributes: ctypes.Array[ctypes.c_char]) -> None:
+    """sched_setattr(2); see linux/scheduling.py for what is in the structure."""
+    if _libc.syscall(NR_SCHED_SETATTR, pid, attributes, 0) < 0:
         _fail("sched_setattr")
 
 

@@ -34,12 +34,17 @@ _WHO_PROCESS = 1
 _ATTRIBUTES = "=IIQiIQQQ"  # struct sched_attr as Linux 3.14 has it; later kernels take the shorter one
 
 
-def set_scheduler(policy: int, flags: int = 0, nice: int = 0, priority: int = 0, times: tuple[int, ...] = ()) -> None:
-    """The policy of the calling thread. `times` are runtime, deadline and period in nanoseconds, for SCHED_DEADLINE."""
+def set_scheduler(
+    pid: int, policy: int, flags: int = 0, nice: int = 0, priority: int = 0, times: tuple[int, ...] = ()
+) -> None:
+    """The policy of a thread, 0 for the calling one.
+
+    `times` are runtime, deadline and period in nanoseconds, for SCHED_DEADLINE.
+    """
     runtime, deadline, period = times or (0, 0, 0)
     size = struct.calcsize(_ATTRIBUTES)
     raw = struct.pack(_ATTRIBUTES, size, policy, flags, nice, priority, runtime, deadline, period)
-    libc.sched_setattr(ctypes.create_string_buffer(raw, size))
+    libc.sched_setattr(pid, ctypes.create_string_buffer(raw, size))
 
 
 def set_io_priority(kind: int = 0, level: int = 0) -> None:

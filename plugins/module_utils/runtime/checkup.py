@@ -11,10 +11,10 @@ from ..linux.cgroups.detect import Cgroup, Hierarchies, open_cgroup
 from ..linux.process import Process
 from . import health, probe, state
 from .bundle import ANNOTATION_HEALTH, Bundle
-from .exec import Visitor
 from .filters import Filter
 from .health import NO_RESULT, Health, Result
 from .probe import Probe
+from .usher import Visitor
 
 GONE = (errno.ESRCH, errno.ENOMEM)  # nothing is born any more into a pid namespace whose first process is dead
 

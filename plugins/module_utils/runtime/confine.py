@@ -57,20 +57,20 @@ def reset_inherited(process: dict[str, Any]) -> None:
     if process.get("oomScoreAdj") is not None:
         write_kernel("/proc/self/oom_score_adj", str(process["oomScoreAdj"]))
     os.umask(0o022)
-    _schedule(process)
+    asked = process.get("ioPriority")  # config.md, "I/O Priority"
+    if asked:
+        scheduling.set_io_priority(scheduling.CLASSES[asked["class"]], asked.get("priority", 0))
 
 
-def _schedule(process: dict[str, Any]) -> None:
-    """`scheduler` and `ioPriority` (config.md, "Scheduler", "I/O Priority"); the kernel says what goes together."""
+def set_scheduler(process: dict[str, Any], pid: int = 0) -> None:
+    """`scheduler` (config.md, "Scheduler"), of us or of another: children of some policies are born without it, or
+    cannot be born at all. The kernel says what goes together."""
     asked = process.get("scheduler")
     if asked:
         flags = sum(scheduling.FLAGS[name] for name in asked.get("flags") or ())
         times = tuple(asked.get(name, 0) for name in ("runtime", "deadline", "period"))
         policy = scheduling.POLICIES[asked["policy"]]
-        scheduling.set_scheduler(policy, flags, asked.get("nice", 0), asked.get("priority", 0), times)
-    asked = process.get("ioPriority")
-    if asked:
-        scheduling.set_io_priority(scheduling.CLASSES[asked["class"]], asked.get("priority", 0))
+        scheduling.set_scheduler(pid, policy, flags, asked.get("nice", 0), asked.get("priority", 0), times)
 
 
 def open_stdio(given: tuple[int, int, int] | None, user: User, first_id: int = 0) -> None:

@@ -102,9 +102,13 @@ def receive(socket_fd: int) -> int:
     return int(struct.unpack("i", extra[0][2][:4])[0]) if extra else -1
 
 
-def take(slave: int) -> None:
-    """Make the terminal the one that controls the process, and its three streams."""
+def take_control(slave: int) -> None:
+    """Make the terminal the one that controls the process, which leads a session without one."""
     fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
+
+
+def take_streams(slave: int) -> None:
+    """Make the terminal the three streams of the process."""
     for number in (0, 1, 2):
         os.dup2(slave, number)
 

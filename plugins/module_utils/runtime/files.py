@@ -57,6 +57,7 @@ FILES = (
     "runtime/state.py",
     "runtime/streams.py",
     "runtime/users.py",
+    "runtime/usher.py",
     "runtime/visit.py",
     "runtime/wakeup.py",
 )

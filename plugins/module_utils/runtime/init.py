@@ -85,6 +85,7 @@ class Child:
     def reset_inherited(self) -> None:
         """Signals, umask and what else a session hands on."""
         confine.reset_inherited(self.bundle.process)
+        confine.set_scheduler(self.bundle.process)
 
     def set_sysctls(self) -> None:
         """Through the host's /proc, which shows each reader its own namespaces; the container's could be a fake."""
@@ -168,7 +169,8 @@ class Child:
     def open_stdio(self) -> None:
         """The terminal, or what the parent has given; it belongs to the user, who may reopen it."""
         if self.terminal_fd >= 0:
-            console.take(self.terminal_fd)
+            console.take_control(self.terminal_fd)
+            console.take_streams(self.terminal_fd)
         else:
             confine.open_stdio(self.stdio, self.user, self.bundle.first_id)
 

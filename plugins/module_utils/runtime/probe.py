@@ -16,8 +16,10 @@ from ..linux import libc
 from ..linux.cgroups.detect import Cgroup
 from ..linux.process import exit_code
 from . import report, state
-from .exec import Visitor, enter
+from .exec import Entry
 from .health import MAX_OUTPUT, NO_RESULT, Result
+from .report import Report
+from .usher import Visitor
 
 GROUP = "health"
 CHUNK = 65536
@@ -41,20 +43,6 @@ def _end_all(group: Cgroup, pid: int = 0) -> None:
         time.sleep(0.001)
 
 
-def _fork(visitor: Visitor) -> int:
-    """The child is born into the container's pid namespace; we stay outside of it."""
-    own = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        libc.setns(visitor.target_fd, libc.CLONE_NEWPID)
-        pid = os.fork()
-        if pid == 0:
-            enter(visitor)
-        return pid
-    finally:
-        libc.setns(own, libc.CLONE_NEWPID)
-        os.close(own)
-
-
 class Probe:
     """A probe that runs. `fds` are the descriptors to be polled; when one is ready, call `step`."""
 
@@ -64,35 +52,50 @@ class Probe:
         self._start = state.now()
         self._group = cgroup.inner(GROUP)
         self._output = b""
+        self._failed: Report | None = None
         self._late = 0.0
         self._out, out_write = os.pipe()
-        self._report, visitor.sync_fd = os.pipe()
         os.set_blocking(self._out, False)
         try:
             visitor.join_files = [*visitor.join_files, *self._group.join_files()]
             visitor.stdio = (-1, out_write, out_write)
-            visitor.target_fd = target
-            self._pid = _fork(visitor)
-            self._pidfd = libc.pidfd_open(self._pid)
+            self._entry = Entry(visitor, target)
         except BaseException:
             os.close(self._out)
-            os.close(self._report)
             raise
         finally:
             os.close(out_write)
-            os.close(visitor.sync_fd)
+        self._pid, self._pidfd = self._entry.usher, self._entry.usher_fd
 
     @property
     def fds(self) -> list[int]:
-        """The process's end, and its output."""
+        """The end of the process, or of the usher that makes it, and the output."""
         return [self._pidfd, self._out] if self._out >= 0 else [self._pidfd]
 
     def step(self) -> Result | None:
-        """Take in what it has written; the result, if it has ended."""
+        """Take in what it has written; the result, if it has ended. Nothing here waits: a process may be frozen."""
         self._read()
-        if os.waitid(os.P_PID, self._pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+        if not self._dead() or (self._pid == self._entry.usher and self._let_in()):
             return None
         return self.end()
+
+    def _dead(self) -> bool:
+        return os.waitid(os.P_PID, self._pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+
+    def _let_in(self) -> bool:
+        """Go on with the process that the usher has made, if it has."""
+        born = self._entry.born()
+        if isinstance(born, Report):
+            self._failed = born
+            return False
+        os.waitpid(self._pid, 0)
+        self._pid, self._pidfd = born, libc.pidfd_open(born)
+        try:
+            self._entry.let_go(born)
+        except OSError as exc:
+            self._failed = report.of("scheduler", exc)
+            os.kill(born, signal.SIGKILL)
+        return True
 
     def _read(self) -> None:
         """A piece at a time, and only the first ones are kept: the probe need not wait for us, nor we for it."""
@@ -118,23 +121,29 @@ class Probe:
         _pid, status = os.waitpid(self._pid, 0)
         _end_all(self._group)
         self._read()
-        problem = report.read_all(self._report)
-        for fd in (*self.fds, self._report):
-            os.close(fd)
-        return self._result(exit_code(status), problem)
+        if self._pid != self._entry.usher:
+            self._failed = self._failed or self._entry.problem()
+            os.close(self._pidfd)
+        if self._out >= 0:
+            os.close(self._out)
+        self._entry.close()
+        return self._result(exit_code(status))
 
-    def _result(self, code: int, problem: bytes) -> Result:
+    def _result(self, code: int) -> Result:
         output = self._output[:MAX_OUTPUT].decode("utf-8", "replace")
         if len(self._output) > MAX_OUTPUT:
             output += "..."
+        failed = self._failed
         if self._late:
             output = f"Health check exceeded timeout ({self._late:g}s)" + (f": {output}" if output else "")
-        elif problem:
-            failed = report.parse(problem)
+        elif failed:
             output = f"{failed.step}: {failed.message or os.strerror(failed.errno)}"
-        return Result(self._start, state.now(), NO_RESULT if self._late or problem else code, output)
+        return Result(self._start, state.now(), NO_RESULT if self._late or failed else code, output)
 
     def cancel(self) -> None:
         """The container has ended, and the probe with it: every process of a pid namespace goes with its first."""
         _end_all(self._group, self._pid)
+        os.waitid(os.P_PID, self._pid, os.WEXITED | os.WNOWAIT)
+        if self._pid == self._entry.usher and self._let_in():
+            _end_all(self._group, self._pid)
         self.end()

@@ -12,6 +12,7 @@ from . import exec as executor
 from .bundle import Bundle
 from .filters import Filter
 from .report import Report
+from .usher import Visitor
 
 
 def serve(bundle: Bundle, filter_: Filter | None, request: dict[str, Any]) -> dict[str, Any]:
@@ -24,7 +25,7 @@ def serve(bundle: Bundle, filter_: Filter | None, request: dict[str, Any]) -> di
     if target is None:
         return failed(executor.NOT_RUNNING)
     detach, source = request["detach"], (request["hold"] or [-1])[0]
-    visitor = executor.Visitor(bundle, filter_, request["process"])
+    visitor = Visitor(bundle, filter_, request["process"])
     visitor.stdio = (source, -1, -1) if detach else (source, 1, 2)
     ours, visitor.console_fd = console.pair() if request["process"].get("terminal") else (-1, -1)
     begun = executor.begin(visitor, target)

@@ -13,6 +13,7 @@ from ...linux.capabilities import NUMBER
 from .. import console, filters
 from .. import exec as executor
 from ..report import Report
+from ..usher import Visitor
 from . import config
 from .life import FILTERS, failure, foreground, write_pid
 from .store import CREATING, PAUSED, STOPPED, Container, find
@@ -35,7 +36,7 @@ def execute(options: argparse.Namespace) -> int:
     filter_ = filters.wanted(bundle, filters.place(bundle, os.path.join(options.root, FILTERS)))
     if filter_ and filter_.listens:
         raise HostLacks("SCMP_ACT_NOTIFY cannot be had for exec here")
-    visitor = executor.Visitor(bundle, filter_, wanted)
+    visitor = Visitor(bundle, filter_, wanted)
     visitor.preserved = options.preserve_fds
     ours, visitor.console_fd = _console(options, bool(wanted.get("terminal")))
     begun = executor.begin(visitor, process)
