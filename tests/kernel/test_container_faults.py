@@ -83,6 +83,15 @@ def test_killed_while_it_is_made(lan: Any, step: str, event: str) -> None:
     _converges(lan)
 
 
+@pytest.mark.parametrize("step", CREATE[1:])
+def test_the_power_goes_while_it_is_made(lan: Any, step: str) -> None:
+    """A record that is not complete is not brought to the disk: what is there may be empty."""
+    _run_and_die(lan, "begin", step, **TASK)
+    (record,) = Path(lan.paths.containers).glob("*/record.json")
+    os.truncate(record, 0)
+    _converges(lan)
+
+
 @pytest.mark.parametrize("event", ["begin", "done"])
 @pytest.mark.parametrize("step", CREATE + START)
 def test_killed_while_it_is_made_and_then_not_wanted(lan: Any, step: str, event: str) -> None:

@@ -14,7 +14,7 @@ import signal
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +72,17 @@ def power_cut(host: Any, *, wiped: bool = True) -> None:
         remove_tree(host.paths.run_root)
 
 
+def lost_writes(host: Any, synced: dict[tuple[int, int], int]) -> list[str]:
+    """Empty what is not on the disk for sure, as a journal does that orders names before contents; the names of it."""
+    lost = []
+    for path in Path(host.paths.containers).glob("*/*"):
+        found = path.lstat()
+        if path.is_file() and synced.get((found.st_dev, found.st_ino), -1) < found.st_mtime_ns:
+            os.truncate(path, 0)
+            lost.append(path.name)
+    return sorted(lost)
+
+
 def _of_another_boot(path: Path) -> None:
     found = json.loads(path.read_text())
     for key in ("monitor", "init"):
@@ -110,6 +121,41 @@ def page(port: int) -> bytes:
 
 def records(host: Any) -> dict[str, bytes]:
     return {path.parent.name: path.read_bytes() for path in Path(host.paths.containers).glob("*/record.json")}
+
+
+@pytest.fixture
+def synced(monkeypatch: pytest.MonkeyPatch) -> dict[tuple[int, int], int]:
+    """Which files were brought to the disk by this process, by device and inode, and how old they were then."""
+    found = {}
+
+    def fsync(fd: int, real: Callable[[int], None] = os.fsync) -> None:
+        status = os.fstat(fd)
+        found[status.st_dev, status.st_ino] = status.st_mtime_ns
+        real(fd)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    return found
+
+
+def test_what_was_not_synced_is_made_again(lan: Any, synced: dict[tuple[int, int], int]) -> None:
+    web = {"command": SERVER, "networks": [{"name": "lan"}], "published_ports": ["8080:80"]}
+    lan.container("web", restart_policy="always", **web)
+    lan.container("other", networks=[{"name": "lan"}])
+    before = records(lan)
+    directories = (lan.paths.containers, lan.paths.names, lan.paths.container(lan.record("web").id))
+    assert {(os.stat(path).st_dev, os.stat(path).st_ino) for path in directories} <= synced.keys()
+
+    power_cut(lan)
+    assert lost_writes(lan, synced) == sorted(2 * ["config.json", "hostname", "hosts", "log", "resolv.conf"])
+    assert records(lan) == before
+    done = boot(lan)
+    assert done.returncode == 0, done.stderr
+    assert eventually(lambda: page(8080) == b"page\n")
+    lan.container("other", networks=[{"name": "lan"}])
+    assert lan.exec("other", "grep", "-c", "web", "/etc/hosts").stdout == b"2\n"
+    assert not lan.container("other", networks=[{"name": "lan"}]).plan
+    for name in ("web", "other"):
+        lan.absent(name)
 
 
 @pytest.mark.parametrize("wiped", [True, False])

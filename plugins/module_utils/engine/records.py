@@ -31,10 +31,10 @@ def load(cls: type[T], path: str) -> Optional[T]:
         return codec.decode(cls, handle.read(), path)
 
 
-def save(record: Any, path: str) -> None:
-    """Write the record, making its directory when it is missing."""
+def save(record: Any, path: str, *, durable: bool = True) -> None:
+    """Write the record, making its directory when it is missing. Without `durable` a power cut may empty it."""
     make_private_dir(os.path.dirname(path))
-    write_atomic(path, codec.encode(record))
+    write_atomic(path, codec.encode(record), durable=durable)
 
 
 def set_aside(path: str) -> str:

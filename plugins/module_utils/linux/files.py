@@ -29,17 +29,20 @@ def make_private_dir(path: str) -> None:
             os.mkdir(path, 0o700)
 
 
-def write_atomic(path: str, data: bytes, mode: int = 0o600) -> None:
+def write_atomic(path: str, data: bytes, mode: int = 0o600, *, durable: bool = True) -> None:
     """Replace `path` so that a reader, a crash or a full disk sees the old file or the new one, never a torn one.
 
-    Temporary file → fsync → rename → fsync of the directory.
+    Temporary file → fsync → rename → fsync of the directory. What is not `durable` does without both fsyncs: after a
+    power cut it may be the old file, the new one or an empty one. That is enough for what lies below /run, and for
+    what is made again before it is used.
     """
     temporary = f"{path}.{os.getpid()}.tmp"
     try:
         fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, mode)
         try:
             _write_all(fd, data)
-            os.fsync(fd)
+            if durable:
+                os.fsync(fd)
         finally:
             os.close(fd)
         os.rename(temporary, path)
@@ -47,7 +50,8 @@ def write_atomic(path: str, data: bytes, mode: int = 0o600) -> None:
         with contextlib.suppress(OSError):
             os.unlink(temporary)
         raise
-    sync_dir(os.path.dirname(path))
+    if durable:
+        sync_dir(os.path.dirname(path))
 
 
 def _write_all(fd: int, data: bytes) -> None:

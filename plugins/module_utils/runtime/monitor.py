@@ -152,7 +152,7 @@ class Monitor:
         kept = self.bundle.text(ANNOTATION_EXIT)
         if os.path.isdir(os.path.dirname(kept)):
             with contextlib.suppress(OSError):
-                state.write(kept, self.state)
+                state.write(kept, self.state, durable=True)
 
     def _watch_once(self) -> None:
         """Copy output to the log until the container's first process has ended; then note how."""

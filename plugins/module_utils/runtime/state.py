@@ -23,10 +23,10 @@ def now() -> str:
     return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(nanoseconds // 10**9))}.{nanoseconds % 10**9:09d}Z"
 
 
-def write(path: str, state: dict[str, Any]) -> None:
-    """Replace the state file."""
+def write(path: str, state: dict[str, Any], *, durable: bool = False) -> None:
+    """Replace the state file; only what is kept elsewhere than below /run has to survive a power cut."""
     make_private_dir(os.path.dirname(path))
-    write_atomic(path, json.dumps(state).encode())
+    write_atomic(path, json.dumps(state).encode(), durable=durable)
 
 
 def read(path: str) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Callable, Optional
 
 from ...core.errors import MiniError, NotFound
@@ -20,7 +21,7 @@ from ...core.paths import Paths
 from ...core.plan import Action, Joint, Step
 from ...core.specs import ContainerSpec, Mount
 from ...image.store import ImageStore, StoredImage
-from ...linux.files import make_private_dir, write_atomic
+from ...linux.files import make_private_dir, sync_dir, write_atomic
 from ...runtime import state
 from .. import reserve
 from ..networks import attach
@@ -139,7 +140,7 @@ class Actions:
         make_private_dir(self.paths.names)
         make_private_dir(self.paths.containers)
         os.symlink(os.path.join("..", "container", self.record.id), self.paths.name(self.name))
-        save(self.record, self.paths.container_record(self.record.id))
+        self._save(self._record)
 
     def take_back_new(self, step: Step) -> None:
         """A container that never came to be leaves nothing."""
@@ -166,18 +167,25 @@ class Actions:
         os.makedirs(step.target, mode=0o755, exist_ok=True)
 
     def write_record(self, step: Step) -> None:
-        """From here on the container is defined."""
+        """From here on the container is defined, whatever becomes of the host: a power cut leaves it with its name."""
+        new = not self.record.complete
         spec = step.detail.get("spec", self.record.spec)
         kept = {name: step.detail.get(name, getattr(self.record, name)) for name in ("wanted", "on_trial")}
         self._save(replace(self.record, spec=spec, complete=True, **kept))
+        for directory in (self.paths.containers, self.paths.names) if new else ():
+            sync_dir(directory)
 
     def _save(self, record: ContainerRecord) -> None:
-        """Also on a full disk where it replaces one: that takes room for a moment only."""
+        """Also on a full disk where it replaces one: that takes room for a moment only.
+
+        As long as it is half made the record need not outlive a power cut: empty or whole, it is swept.
+        """
         path = self.paths.container_record(record.id)
+        work = partial(save, record, path, durable=record.complete)
         if os.path.exists(path):
-            reserve.in_need(self.paths, lambda: save(record, path))
+            reserve.in_need(self.paths, work)
         else:
-            save(record, path)
+            work()
         self._record = record
 
     # starting
@@ -215,7 +223,8 @@ class Actions:
         path = self.paths.container(self.record.id, "config.json")
         with contextlib.suppress(FileNotFoundError):
             os.unlink(self.paths.exit(self.record.id))
-        write_atomic(path, json.dumps(config, indent=1).encode())
+        # Every start writes it anew.
+        write_atomic(path, json.dumps(config).encode(), durable=False)
 
     def write_secrets(self, step: Step) -> None:
         """Into memory; what is remembered of them is a digest."""

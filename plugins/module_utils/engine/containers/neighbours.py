@@ -17,7 +17,7 @@ from typing import NamedTuple, Optional, Union
 
 from ...core.errors import CorruptRecord
 from ...core.paths import Paths
-from ...linux.files import make_private_dir
+from ...linux.files import make_private_dir, write_atomic
 from ...network.hosts import Names, lines
 from ...runtime.state import stamp
 from ..networks import attach, far
@@ -163,9 +163,6 @@ def _table(path: str) -> dict[str, _Entry]:
 
 def _keep(path: str, table: dict[str, _Entry]) -> None:
     """Replace it. One that cannot be written is made again the next time, and it need not survive a power cut."""
-    temporary = f"{path}.{os.getpid()}.tmp"
     with contextlib.suppress(OSError):
         make_private_dir(os.path.dirname(path))
-        with open(temporary, "wb") as handle:
-            handle.write(json.dumps({"format": _FORMAT, "containers": table}).encode())
-        os.replace(temporary, path)
+        write_atomic(path, json.dumps({"format": _FORMAT, "containers": table}).encode(), durable=False)

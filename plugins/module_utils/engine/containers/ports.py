@@ -117,7 +117,8 @@ def _write(paths: Paths, container_id: str, port: PublishedPort) -> None:
     path = _file(paths, port)
     make_private_dir(os.path.dirname(path))
     me = identify(os.getpid())
-    write_atomic(path, json.dumps({"container": container_id, "by": me._asdict() if me else None}).encode())
+    claim = {"container": container_id, "by": me._asdict() if me else None}
+    write_atomic(path, json.dumps(claim).encode(), durable=False)
 
 
 def _refuse_taken(paths: Paths, container_id: str, port: PublishedPort) -> None:

@@ -73,7 +73,7 @@ def _hold_down(paths: Paths, container_id: str) -> dict[str, Any]:
     """Tell the monitor that nobody is to be started again; the state from then on."""
     path = paths.run_state(container_id)
     if os.path.isdir(os.path.dirname(path)):
-        write_atomic(paths.run(container_id, STOP_FILE), b"")
+        write_atomic(paths.run(container_id, STOP_FILE), b"", durable=False)
     found = settled(path)
     monitor = state.process(found, "monitor")
     if restarting(found) and monitor is not None:
@@ -98,8 +98,8 @@ def _write_down(paths: Paths, container_id: str, init: Process, pidfd: int) -> N
             status = exit_status(init, pidfd)
             code = None if status is None else exit_code(status)
             found = {**found, "status": state.EXITED, "exit_code": code, "finished_at": state.now()}
-            for path in (paths.run_state(container_id), paths.exit(container_id)):
-                state.write(path, found)
+            state.write(paths.run_state(container_id), found)
+            state.write(paths.exit(container_id), found, durable=True)
     finally:
         os.close(pidfd)
 
