@@ -19,6 +19,7 @@ from ..core.errors import MiniError, StepFailed
 from ..core.paths import Paths
 from ..linux.cgroups import monitors
 from ..linux.seal import seal
+from ..runtime import report
 from ..runtime.files import FILES, STAND_INS
 from ..runtime.state import stamp
 from . import door, program
@@ -173,10 +174,10 @@ def _talk(ask: Callable[[], object], stop: Callable[[], object], verb: str, answ
     """
     try:
         ask()
-        raw, output, errors = _read_until_end(answers, *outputs)
+        raw, output, errors = _read_answer(answers, *outputs)
     except BaseException:
         stop()
-        _read_until_end(answers)
+        _read_answer(answers)
         raise
     if not raw:
         reason = errors.decode(errors="replace").strip().splitlines()[-1:] or ["it was killed"]
@@ -184,8 +185,8 @@ def _talk(ask: Callable[[], object], stop: Callable[[], object], verb: str, answ
     return json.loads(raw), (output, errors)
 
 
-def _read_until_end(answers: int, *outputs: int) -> list[bytes]:
-    """What came on each descriptor until `answers` ended.
+def _read_answer(answers: int, *outputs: int) -> list[bytes]:
+    """What came on each descriptor until the answer was complete, or there will be none.
 
     A process that a command left behind in the container may keep the others open for ever: what is in them counts.
     """
@@ -200,7 +201,8 @@ def _read_until_end(answers: int, *outputs: int) -> list[bytes]:
             found[fd] += chunk
             if not chunk:
                 poller.unregister(fd)
-                ended = ended or fd == answers
+            if fd == answers:
+                ended = ended or not chunk or chunk.endswith(report.END)
     for fd in outputs:
         os.set_blocking(fd, False)
         with contextlib.suppress(BlockingIOError):

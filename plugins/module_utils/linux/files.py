@@ -16,6 +16,7 @@ from . import libc
 
 IN_ROOT = libc.RESOLVE_IN_ROOT | libc.RESOLVE_NO_MAGICLINKS
 LOCK_TIMEOUT = 60.0
+_SMALL = 16384
 
 
 def make_private_dir(path: str) -> None:
@@ -81,11 +82,19 @@ def sync_tree(path: str) -> None:
         os.close(fd)
 
 
+def read_small(path: str) -> bytes:
+    """The content of a small file: half a dozen system calls less than a file object makes of it."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return b"".join(iter(lambda: os.read(fd, _SMALL), b""))
+    finally:
+        os.close(fd)
+
+
 def read_text(path: str, default: str | None = None) -> str:
     """A small text file, stripped. `default` stands in for a file that is not there."""
     try:
-        with open(path, encoding="utf-8", errors="surrogateescape") as handle:
-            return handle.read().strip()
+        return read_small(path).decode("utf-8", "surrogateescape").strip()
     except FileNotFoundError:
         if default is None:
             raise

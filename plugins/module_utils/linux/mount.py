@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from . import libc
+from .files import read_small
 
 # <linux/mount.h>
 MS_RDONLY = 1
@@ -320,10 +321,13 @@ class MountEntry(NamedTuple):
     peers: str = ""
 
 
-def mounts(path: str = "/proc/self/mountinfo") -> list[MountEntry]:
-    """The mount table of a mount namespace."""
-    with open(path, encoding="utf-8", errors="surrogateescape") as handle:
-        return [_entry(line.rstrip("\n")) for line in handle]
+def mounts(path: str = "/proc/self/mountinfo", kind: str = "") -> list[MountEntry]:
+    """The mount table of a mount namespace, or what of it has a type that begins with `kind`.
+
+    A host has a mount or more for each of its containers.
+    """
+    lines = read_small(path).decode("utf-8", "surrogateescape").split("\n")
+    return [_entry(line) for line in lines if f" - {kind}" in line]
 
 
 def _entry(line: str) -> MountEntry:

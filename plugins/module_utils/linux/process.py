@@ -16,6 +16,7 @@ import time
 from typing import NamedTuple
 
 from . import libc
+from .files import read_small
 
 BOOT_ID = "/proc/sys/kernel/random/boot_id"
 
@@ -101,15 +102,13 @@ class Stat(NamedTuple):
 
 def boot_id() -> str:
     """The kernel's random name for this boot."""
-    with open(BOOT_ID, encoding="utf-8") as handle:
-        return handle.read().strip()
+    return read_small(BOOT_ID).decode().strip()
 
 
 def read_stat(pid: int) -> Stat | None:
     """/proc/PID/stat, or None when there is no such process."""
     try:
-        with open(f"/proc/{pid}/stat", "rb") as handle:
-            raw = handle.read()
+        raw = read_small(f"/proc/{pid}/stat")
     except OSError:
         return None
     # The name in field 2 may hold blanks and parentheses: count from the last ")".

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from ..linux import libc
 from ..linux.mount import PROPAGATION
+from .state import stamp
 
 NAMESPACES = {
     "mount": libc.CLONE_NEWNS,
@@ -42,10 +43,15 @@ ANNOTATION_SECCOMP = "mini.containers/seccomp"
 
 
 class Bundle(NamedTuple):
-    """A bundle, read. `config` is the whole document."""
+    """A bundle, read. `config` is the whole document, `stamp` says which version of its file."""
 
     directory: str
     config: dict[str, Any]
+    stamp: str = ""
+
+    def current(self) -> Bundle:
+        """The bundle as it is by now: its file is read again only where it is another one."""
+        return self if self.stamp == stamp(_config(self.directory)) else load(self.directory)
 
     @property
     def process(self) -> dict[str, Any]:
@@ -120,17 +126,6 @@ class Bundle(NamedTuple):
         """Whether a namespace of this kind is to be made."""
         return (flag, "") in self.namespaces()
 
-    def watched(self) -> Bundle:
-        """What of it a monitor has to keep: all of it only where a health check runs further processes."""
-        if self.text(ANNOTATION_HEALTH):
-            return self
-        kept = {
-            "annotations": self.config["annotations"],
-            "linux": {"cgroupsPath": self.cgroup_path},
-            "process": {"terminal": self.process.get("terminal", False)},
-        }
-        return Bundle(self.directory, kept)
-
     @property
     def hooks(self) -> dict[str, list[dict[str, Any]]]:
         """The programs to run on the way, by the occasion."""
@@ -140,8 +135,14 @@ class Bundle(NamedTuple):
 
 def load(directory: str) -> Bundle:
     """Read the bundle in `directory`."""
-    with open(os.path.join(directory, CONFIG), "rb") as handle:
-        return Bundle(directory, json.loads(handle.read()))
+    path = _config(directory)
+    version = stamp(path)
+    with open(path, "rb") as handle:
+        return Bundle(directory, json.loads(handle.read()), version)
+
+
+def _config(directory: str) -> str:
+    return os.path.join(directory, CONFIG)
 
 
 def environment(process: dict[str, Any], home: str) -> dict[bytes, bytes]:

@@ -162,7 +162,7 @@ def _serve(caller: int, given: list[int], serve: Serve) -> None:
     if request["verb"] != "exec":
         _see(mounts)
     done = serve(request)
-    os.write(answer, json.dumps(done).encode())
+    os.write(answer, json.dumps(done).encode() + report.END)
 
 
 def _see(mounts: int) -> None:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The launcher: the runtime as a process of its own, which lives on after the task that started it.
 
-Started as `python3 -I -S <directory>/__main__.py`, one request as JSON on standard input, one answer as JSON on the
-descriptor that the request calls `answer`:
+Started as `python3 -I -S <directory>/__main__.py`, one request as JSON on standard input, one answer, a line of JSON,
+on the descriptor that the request calls `answer`:
 
 * `{"verb": "start", "bundles": [directory, …], "door": name}` → `{"results": [null or {step, errno, path, message}]}`
 * `{"verb": "adopt", "bundles": [directory, …], "door": name}` → the same, of containers that run without a monitor
@@ -43,7 +43,7 @@ def main() -> None:
     request = json.loads(report.read_all(0))
     # Before any namespace is made or joined: see runtime/init.py.
     libc.prctl(libc.PR_SET_DUMPABLE, 0)
-    os.write(request["answer"], json.dumps(serve(request)).encode())
+    os.write(request["answer"], json.dumps(serve(request)).encode() + report.END)
     # Nothing is left to be done, and an orderly end of the interpreter takes longer than a container's start.
     os._exit(0)
 
@@ -81,7 +81,7 @@ def _prepare(directory: str, groups: Hierarchies, shared: dict[Filter, Filter]) 
         filter_ = filters.wanted(bundle)
     except (MiniError, StepError) as exc:
         return Report("seccomp", 0, "", exc.message)
-    return Charge(bundle.watched(), shared.setdefault(filter_, filter_) if filter_ else None, groups)
+    return Charge(bundle, shared.setdefault(filter_, filter_) if filter_ else None, groups)
 
 
 def _result(begun: int | Report) -> dict[str, Any] | None:

@@ -22,7 +22,6 @@ from typing import Any
 from ..linux import libc
 from ..linux.cgroups.detect import Cgroup, Hierarchies, open_cgroup
 from ..linux.process import Process, exit_code, exit_status
-from . import bundle as bundles
 from . import orphan, restart, starter, state, streams
 from .bundle import (
     ANNOTATION_EXIT,
@@ -40,6 +39,7 @@ from .filters import Filter
 from .log import MAX_FILES, MAX_SIZE, LogWriter, NoLog
 from .outlets import Outlets
 from .report import Report
+from .starter import Starter
 from .wakeup import Wakeup
 
 LONGEST = 86400.0  # seconds; poll(2) counts milliseconds in an int
@@ -49,7 +49,6 @@ class Monitor:
     """Start or adopt, watch and bury one container."""
 
     def __init__(self, bundle: Bundle, filter_: Filter | None, groups: Hierarchies, mounts: int) -> None:
-        """`bundle` need not be more than what is to be watched of it."""
         self.bundle = bundle
         self.mounts = mounts
         self.filter = filter_
@@ -62,6 +61,7 @@ class Monitor:
         self.door = Door()
         self.serve: Serve
         self.wakeup = Wakeup()
+        self.starter: Starter | None = None
         self.init_pid = 0
         self.adopted: Process | None = None
         self.pidfd = -1
@@ -75,11 +75,14 @@ class Monitor:
     def start(self) -> Report | None:
         """Bring the container up: None when its program runs, else what failed, and nothing is left of it."""
         outlets = Outlets(self.bundle)
-        order = starter.Order(self.bundle.directory, self.filter, self.groups, self.mounts, outlets, self.state)
-        begun = starter.start(order)
+        order = starter.Order(self.bundle, self.filter, self.groups, self.mounts, outlets, self.state)
+        self.starter = Starter(order)
+        begun = self.starter.outcome()
         if begun is starter.KILLED:
+            self.starter.bury()
             begun = self._orphan() or begun
         if isinstance(begun, Report):
+            self.starter.bury()
             outlets.close()
             return begun
         self.state, self.init_pid = begun, begun["init"]["pid"]
@@ -113,7 +116,7 @@ class Monitor:
         for fd, name in streams.find(pids, self.state.get("streams", {})).items():
             self.streams.add(fd, name)
         self._take_care(self.state.get("health"))
-        self._write(monitor=state.describe(os.getpid()), bundle=self._stamp())
+        self._write(monitor=state.describe(os.getpid()), bundle=self.bundle.stamp)
         return None
 
     def open_door(self, name: str, front: str, serve: Serve) -> None:
@@ -128,9 +131,6 @@ class Monitor:
         if init_process:
             self.checkup.begin(self.bundle, init_process, self.pidfd, known)
         self.state["health"] = self.checkup.describe()
-
-    def _stamp(self) -> str:
-        return state.stamp(os.path.join(self.bundle.directory, bundles.CONFIG))
 
     def _let_go(self) -> None:
         if self.pidfd >= 0:
@@ -156,6 +156,8 @@ class Monitor:
 
     def _watch_once(self) -> None:
         """Copy output to the log until the container's first process has ended; then note how."""
+        if self.starter:
+            self.starter.bury()
         while True:
             others = (*self.streams.names, *self.checkup.fds, *self.door.fds)
             ready = _poll([self.pidfd, self.wakeup.fd, *others], self.checkup.patience())
@@ -173,13 +175,12 @@ class Monitor:
     def _reload(self) -> None:
         """Go by the bundle as it is now: what of it can change while the container runs."""
         self.wakeup.clear()
-        stamp = self._stamp()
         with contextlib.suppress(OSError, ValueError):
-            self.bundle = bundles.load(self.bundle.directory)
+            self.bundle = self.bundle.current()
         self.log.limit(*_log_limits(self.bundle))
         if self.init_pid and not self.checkup.asked(self.bundle):
             self._take_care(None)
-        self._write(bundle=stamp)
+        self._write(bundle=self.bundle.stamp)
 
     def _lives_on(self) -> bool:
         """Wait for the next life; False when there is none. The policy may change meanwhile."""

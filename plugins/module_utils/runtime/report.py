@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 from typing import NamedTuple
 
+END = b"\n"  # of an answer: whoever waits for it need not wait until all who could write one are gone
+
 
 class Report(NamedTuple):
     """A failed step. `errno` is 0 when the system was not involved."""

@@ -16,9 +16,8 @@ from typing import Any, NamedTuple, NoReturn
 
 from ..linux import libc
 from ..linux.cgroups.detect import Hierarchies, open_cgroup
-from . import bundle as bundles
 from . import confine, init, report, rootfs, spawn, state
-from .bundle import ANNOTATION_STATE
+from .bundle import ANNOTATION_STATE, Bundle
 from .filters import Filter
 from .outlets import Outlets
 from .report import Report
@@ -27,12 +26,12 @@ KILLED = Report("monitor", 0, "", "the process that starts the container was kil
 
 
 class Order(NamedTuple):
-    """What is to be started: the bundle in `directory`, of which `known` was known in its former life.
+    """What is to be started: the bundle, of which `known` was known in its former life.
 
     `mounts` is the host's mount namespace. Without a former life the cgroup is to be made as well.
     """
 
-    directory: str
+    bundle: Bundle
     filter: Filter | None
     groups: Hierarchies
     mounts: int
@@ -40,27 +39,37 @@ class Order(NamedTuple):
     known: dict[str, Any]
 
 
-def start(order: Order) -> dict[str, Any] | Report:
-    """Have the program started, as a child of ours in the end: its state, as it is written down.
+class Starter:
+    """The process, seen from the monitor: at work from its making on."""
 
-    Or what failed, and nothing is left of it; `KILLED` if we have not been told.
-    """
-    libc.prctl(libc.PR_SET_CHILD_SUBREAPER, 1)
-    answers, answer_fd = os.pipe()
-    parent = os.getpid()
-    pid = os.fork()
-    if pid == 0:
-        _main(order, answer_fd, parent)
-    os.close(answer_fd)
-    order.outlets.forked()
-    answer = report.read_all(answers)
-    os.close(answers)
-    os.waitpid(pid, 0)
-    # Whatever is orphaned from now on is somebody else's.
-    libc.prctl(libc.PR_SET_CHILD_SUBREAPER, 0)
-    # From our own code, in the same interpreter.
-    failed, begun = marshal.loads(answer) if answer else (None, KILLED)
-    return Report(*failed) if failed else begun
+    def __init__(self, order: Order) -> None:
+        libc.prctl(libc.PR_SET_CHILD_SUBREAPER, 1)
+        self._answers, answer_fd = os.pipe()
+        parent = os.getpid()
+        self._pid = os.fork()
+        if self._pid == 0:
+            _main(order, answer_fd, parent)
+        os.close(answer_fd)
+        order.outlets.forked()
+
+    def outcome(self) -> dict[str, Any] | Report:
+        """Wait until the program runs: its state, as it is written down.
+
+        Or what failed, and nothing is left of it; `KILLED` if we are not told.
+        """
+        answer = report.read_all(self._answers)
+        os.close(self._answers)
+        # From our own code, in the same interpreter.
+        failed, begun = marshal.loads(answer) if answer else (None, KILLED)
+        return Report(*failed) if failed else begun
+
+    def bury(self) -> None:
+        """With the end of the process, which takes a moment, the program is our child. Whatever is orphaned from then
+        on is somebody else's."""
+        if self._pid:
+            os.waitpid(self._pid, 0)
+            libc.prctl(libc.PR_SET_CHILD_SUBREAPER, 0)
+            self._pid = 0
 
 
 def _main(order: Order, answer_fd: int, monitor: int) -> NoReturn:
@@ -69,6 +78,7 @@ def _main(order: Order, answer_fd: int, monitor: int) -> NoReturn:
         done = _run(order, monitor)
         told: Any = (tuple(done), {}) if isinstance(done, Report) else (None, done)
         os.write(answer_fd, marshal.dumps(told))
+        os.close(answer_fd)  # the monitor goes on; it takes a while to be gone
     finally:
         os._exit(0)
 
@@ -95,8 +105,7 @@ class _Start:
     def __init__(self, order: Order, monitor: int) -> None:
         self._order = order
         self._monitor = monitor
-        self._stamp = state.stamp(os.path.join(order.directory, bundles.CONFIG))
-        self._bundle = bundles.load(order.directory)
+        self._bundle = order.bundle.current()
         self._cgroup = open_cgroup(self._bundle.cgroup_path, order.groups)
         self._pid = 0
 
@@ -117,7 +126,7 @@ class _Start:
             "status": state.RUNNING,
             "init": state.describe(birth.pid),
             "monitor": state.describe(self._monitor),
-            "bundle": self._stamp,
+            "bundle": self._bundle.stamp,
             "streams": self._order.outlets.identities(),
             "started_at": state.now(),
             "restart_count": self._order.known.get("restart_count", 0),

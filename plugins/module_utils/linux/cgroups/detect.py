@@ -38,7 +38,7 @@ def hierarchies(mountinfo: str = "/proc/self/mountinfo") -> Hierarchies:
     """
     unified = ""
     v1: dict[str, str] = {}
-    for entry in mounts(mountinfo):
+    for entry in mounts(mountinfo, "cgroup"):
         if entry.fstype == "cgroup2":
             if "memory" in read_text(os.path.join(entry.target, "cgroup.controllers"), default="").split():
                 unified = unified or entry.target

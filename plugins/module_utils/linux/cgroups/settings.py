@@ -102,8 +102,8 @@ def read(directory: str, file: str) -> str | None:
         return None
 
 
-def make(mount: str, path: str, prepare: Callable[[str, str], None]) -> None:
-    """Create the cgroup `path` below `mount`; `prepare` is told each parent and child on the way.
+def make(mount: str, path: str, prepare: Callable[[str, str], None] | None) -> None:
+    """Create the cgroup `path` below `mount`; `prepare`, if given, is told each parent and child on the way.
 
     Another process may just then remove a parent that it finds empty: the way is begun again.
     """
@@ -114,7 +114,8 @@ def make(mount: str, path: str, prepare: Callable[[str, str], None]) -> None:
                 parent, directory = directory, os.path.join(directory, part)
                 with contextlib.suppress(FileExistsError):
                     os.mkdir(directory, 0o755)
-                prepare(parent, directory)
+                if prepare:
+                    prepare(parent, directory)
             return
         except FileNotFoundError:
             if attempt == 4:

@@ -42,9 +42,9 @@ class CgroupV1:
 
     def create(self, resources: dict[str, Any]) -> None:
         """Make the directories and set the limits that are not the kernel's default."""
-        for mount in self._mounts:
-            settings.make(mount, self.path, _inherit_cpuset)
-        self._confine(resources)
+        for mount, options in self._mounts.items():
+            settings.make(mount, self.path, _inherit_cpuset if "cpuset" in options.split(",") else None)
+        self._confine(resources, new=True)
         self._write([setting for setting in wanted(resources) if setting.value != setting.default])
 
     def update(self, resources: dict[str, Any]) -> None:
@@ -52,11 +52,13 @@ class CgroupV1:
         self._confine(resources)
         self._write(wanted(resources))
 
-    def _confine(self, resources: dict[str, Any]) -> None:
+    def _confine(self, resources: dict[str, Any], *, new: bool = False) -> None:
         allowed = devices.allowed(resources)
         if allowed is not None:
             devices.write_v1(self._directory("devices"), allowed)
-        throttle.write_v1(self._directory("blkio"), throttle.rates(resources))
+        rates = throttle.rates(resources)
+        if not new or any(rates.values()):
+            throttle.write_v1(self._directory("blkio"), rates)
 
     def _write(self, changes: list[Setting]) -> None:
         for setting in changes:
