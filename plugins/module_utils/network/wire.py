@@ -20,6 +20,7 @@ from .netns import entered
 NLMSG_ERROR, NLMSG_DONE = 2, 3
 NLM_F_REQUEST, NLM_F_ACK, NLM_F_DUMP_INTR = 0x01, 0x04, 0x10
 NLM_F_REPLACE, NLM_F_EXCL, NLM_F_CREATE, NLM_F_DUMP = 0x100, 0x200, 0x400, 0x300
+SO_SNDBUFFORCE = 32  # asm-generic/socket.h
 SOL_NETLINK, NETLINK_CAP_ACK, NETLINK_EXT_ACK, NLMSGERR_ATTR_MSG = 270, 10, 11, 1
 NESTED = 0x8000
 
@@ -30,6 +31,8 @@ _TYPE_MASK = 0x3FFF
 _BUFFER = 1 << 16
 
 Self = TypeVar("Self", bound="Netlink")
+Message = tuple[int, int, bytes]
+"""Kind, flags, body."""
 
 
 def attribute(number: int, payload: bytes) -> bytes:
@@ -92,7 +95,11 @@ class Netlink:
 
     def request(self, what: str, kind: int, flags: int, body: bytes) -> list[bytes]:
         """Send one message and wait for its acknowledgement; the messages that came before it are returned."""
-        self._send(kind, flags | NLM_F_ACK, body)
+        return self.send(what, (kind, flags | NLM_F_ACK, body))
+
+    def send(self, what: str, *messages: Message) -> list[bytes]:
+        """Send messages in one packet and wait for the first acknowledgement; an OSError where it is a refusal."""
+        self._send(*messages)
         answers: list[bytes] = []
         while True:
             for answered, _flags, payload in self._receive():
@@ -104,7 +111,7 @@ class Netlink:
     def dump(self, what: str, kind: int, body: bytes) -> list[bytes]:
         """All objects of a kind. A list that changed while it was read (NLM_F_DUMP_INTR) is read again."""
         while True:
-            self._send(kind, NLM_F_DUMP, body)
+            self._send((kind, NLM_F_DUMP, body))
             answers: list[bytes] = []
             interrupted = done = False
             while not done:
@@ -117,10 +124,15 @@ class Netlink:
             if not interrupted:
                 return answers[:-1]
 
-    def _send(self, kind: int, flags: int, body: bytes) -> None:
+    def _send(self, *messages: Message) -> None:
         self._sequence += 1
-        length = _HEADER.size + len(body)
-        self._socket.sendto(_HEADER.pack(length, kind, flags | NLM_F_REQUEST, self._sequence, 0) + body, (0, 0))
+        raw = b"".join(
+            _HEADER.pack(_HEADER.size + len(body), kind, flags | NLM_F_REQUEST, self._sequence, 0) + body
+            for kind, flags, body in messages
+        )
+        if len(raw) > _BUFFER:  # they must be in one packet, and more than this a socket does not take unasked
+            self._socket.setsockopt(socket.SOL_SOCKET, SO_SNDBUFFORCE, len(raw))
+        self._socket.sendto(raw, (0, 0))
 
     def _receive(self) -> Iterator[tuple[int, int, bytes]]:
         data = self._socket.recv(_BUFFER)

@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The firewall driver for nftables: a table of our own, read over netlink and changed by one `nft -f -`.
+"""The firewall driver for nftables: a table of our own, read over netlink.
 
-A change set is one transaction. Rules of networks are replaced a chain at a time; published ports are elements that
-come and go one by one, whatever else is in their map. Nobody else has anything in this table: a rule without our mark
-is a fault of its chain, and goes.
+A change set is one transaction. Published ports are elements that come and go one by one, whatever else is in their
+map, and over netlink as well. Rules of networks are replaced a chain at a time, by `nft -f -`, which knows how to
+make a rule. Nobody else has anything in this table: a rule without our mark is a fault of its chain, and goes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
 from typing import Optional
 
 from ...core.errors import Conflict, StepFailed
@@ -17,25 +18,28 @@ from . import gate
 from .changes import Change, Dialect, Found, Present, planned
 from .elements import meet, pack, unpack
 from .iptables import Iptables
-from .nfnetlink import Element, Table
+from .nfnetlink import Element, Exchange, Table
 from .rules import ATTEMPTS, ELEMENT, HOST, Policy, Rule, owner_of
 from .ruleset import CHAINS, KEYS, OF_HOST, OF_NETWORKS, OF_PORTS, TABLE, VALUES, WITH_RANGES, chains_of, rules_of
 
 PACKAGE = "nftables"
+DIALECT = Dialect("nftables", OF_HOST, rules_of)
+PORTS_ALONE = DIALECT._replace(host=())
 
 
 class Nftables:
     """The table `inet mini`, and a gate through the chains of iptables where there are some."""
 
-    dialect = Dialect("nftables", OF_HOST, rules_of)
     looks_up = True
 
-    def __init__(self) -> None:
-        self.gates: list[Iptables] = gate.gates()
+    @cached_property
+    def gates(self) -> list[Iptables]:
+        """The ways through iptables."""
+        return gate.gates()
 
     def observe(self, bridges: Iterable[str] = ()) -> Present:
         """What all need, the rules of these bridges, and who has networks."""
-        present = Present(self.dialect, beside=[each.observe() for each in self.gates])
+        present = Present(DIALECT, beside=[each.observe() for each in self.gates])
         owners = {**dict.fromkeys(CHAINS, HOST), **{chain: owner for owner in bridges for chain in chains_of(owner)}}
         with Table(TABLE) as table:
             for chain, owner in owners.items():
@@ -47,12 +51,9 @@ class Nftables:
 
     def look_up(self, ports: Iterable[tuple[str, Policy]]) -> Present:
         """These published ports, each with its owner, as far as they are there."""
-        present = Present(self.dialect)
+        present = Present(PORTS_ALONE)
         with Table(TABLE) as table:
-            for name, key in _keys(ports):
-                found = table.element(name, pack(key, KEYS[name]))
-                if found is not None:
-                    _note(present, name, found)
+            _find(present, table, ports)
         return present
 
     def apply(self, wanted: Mapping[str, Policy], before: Optional[Mapping[str, Policy]] = None) -> bool:
@@ -66,34 +67,52 @@ class Nftables:
         return changed or any(opened)
 
     def _apply(self, wanted: Mapping[str, Policy], before: Optional[Mapping[str, Policy]]) -> bool:
-        program = find("nft", PACKAGE)
-        bridges = [owner for owner, policy in wanted.items() if not isinstance(policy, tuple)]
         known = before is not None and all(policy is not None for policy in wanted.values())
-        ports = [*wanted.items(), *(before or {}).items()]
-        for attempt in range(1, ATTEMPTS + 1):
-            present = self.observe(bridges)
-            if known and attempt == 1:
-                present.rules.update(self.look_up(ports).rules)
-            else:  # what the first look may have overlooked has made the transaction fail
-                with Table(TABLE) as table:
-                    _list(present, table, OF_PORTS)
+        failed = ""
+        for attempt in range(ATTEMPTS):
+            # What a first look may have overlooked has made the transaction fail.
+            present = self._look(wanted, (before or {}) if known and not attempt else None)
             in_use, changes = planned(present, wanted)
             if not changes:
-                return attempt > 1
+                return attempt > 0
             _refuse_taken(present, wanted)
-            done = run([program, "-f", "-"], "".join(f"{line}\n" for line in script(changes, in_use)))
-            if done.code == 0:
+            failed = _change(changes, in_use)
+            if not failed:
                 return True
         raise StepFailed(
-            f"cannot change the table inet {TABLE}: {' '.join(done.errors.split()[:40])}",
+            f"cannot change the table inet {TABLE}: {failed}",
             hint=f"delete it (nft delete table inet {TABLE}) and run the task again, which restores all of it",
         )
+
+    def _look(self, wanted: Mapping[str, Policy], before: Optional[Mapping[str, Policy]]) -> Present:
+        """What there is: of all ports, or of those that are wanted and that there were before.
+
+        Who publishes has looked after the networks first: for ports alone it is enough to know whether there are any.
+        """
+        bridges = [owner for owner, policy in wanted.items() if not isinstance(policy, tuple)]
+        alone = before is not None and not bridges
+        present = Present(PORTS_ALONE) if alone else self.observe(bridges)
+        with Table(TABLE) as table:
+            if alone:
+                _list(present, table, OF_NETWORKS[:1])
+            if before is None:
+                _list(present, table, OF_PORTS)
+            else:
+                _find(present, table, [*wanted.items(), *before.items()])
+        return present
 
 
 def _keys(ports: Iterable[tuple[str, Policy]]) -> dict[tuple[str, str], None]:
     """Map and key of each published port, once."""
     rules = (rule for owner, policy in ports if isinstance(policy, tuple) for rule in rules_of(owner, policy))
     return {(rule.chain, rule.args[0]): None for rule in rules}
+
+
+def _find(present: Present, table: Table, ports: Iterable[tuple[str, Policy]]) -> None:
+    for name, key in _keys(ports):
+        found = table.element(name, pack(key, KEYS[name]))
+        if found is not None:
+            _note(present, name, found)
 
 
 def _list(present: Present, table: Table, names: Iterable[str]) -> None:
@@ -121,6 +140,35 @@ def _refuse_taken(present: Present, wanted: Mapping[str, Policy]) -> None:
                     f"cannot publish {key.split(' . ')[-1]}: container {found.owner[:12]} of another state root has it",
                     hint="publish another port, or remove that container",
                 )
+
+
+def _change(changes: list[Change], in_use: bool) -> str:
+    """Do it; why it cannot be done, or nothing."""
+    if in_use and all(change.place[1] == ELEMENT and change.place[2] in OF_PORTS for change in changes):
+        try:
+            with Table(TABLE) as table:
+                table.exchange(map(_exchange, changes))
+        except OSError as exc:
+            return str(exc.strerror)
+        return ""
+    done = run([find("nft", PACKAGE), "-f", "-"], "".join(f"{line}\n" for line in script(changes, in_use)))
+    return " ".join(done.errors.split()[:40]) if done.code else ""
+
+
+def _exchange(change: Change) -> Exchange:
+    """The same as in `script`, for the kernel."""
+    name = change.place[2]
+    return Exchange(
+        name,
+        name in WITH_RANGES,
+        [pack(found.line, KEYS[name]) for found in change.gone],
+        [_element_of(name, rule) for rule in change.come],
+    )
+
+
+def _element_of(name: str, rule: Rule) -> Element:
+    key, value = rule.args
+    return Element(pack(key, KEYS[name]), rule.tag, pack(value, VALUES[name]).first)
 
 
 def script(changes: list[Change], in_use: bool) -> Iterator[str]:
@@ -156,7 +204,7 @@ def _frame() -> Iterator[str]:
     yield f"add table inet {TABLE}"
     for name, types in KEYS.items():
         kind = "map" if name in VALUES else "set"
-        value = f" : {VALUES[name]}" if name in VALUES else ""
+        value = f" : {' . '.join(VALUES[name])}" if name in VALUES else ""
         flags = " flags interval;" if name in WITH_RANGES else ""
         yield f"add {kind} inet {TABLE} {name} {{ type {' . '.join(types)}{value};{flags} }}"
     for chain, hook in CHAINS.items():

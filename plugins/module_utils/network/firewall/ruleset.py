@@ -49,10 +49,10 @@ KEYS: dict[str, tuple[str, ...]] = {
     **{f"ports{family}": _WHO[family] for family in (4, 6)},
     **{f"ranges{family}": _WHO[family] for family in (4, 6)},
 }
-VALUES = {
-    **dict.fromkeys(("into", "out", "leaving", "arriving"), "verdict"),
-    **{f"{kind}{family}": f"{_ADDRESS[family]} . inet_service" for kind in ("at", "any", "ports") for family in (4, 6)},
-    **{f"ranges{family}": _ADDRESS[family] for family in (4, 6)},
+VALUES: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(("into", "out", "leaving", "arriving"), ("verdict",)),
+    **{f"{kind}{family}": (_ADDRESS[family], "inet_service") for kind in ("at", "any", "ports") for family in (4, 6)},
+    **{f"ranges{family}": (_ADDRESS[family],) for family in (4, 6)},
 }
 OF_NETWORKS = ("bridges", "open", "into", "out", "leaving", "arriving")
 WITH_RANGES = ("ports4", "ranges4", "ports6", "ranges6")
