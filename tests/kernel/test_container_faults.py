@@ -383,3 +383,29 @@ def test_two_tasks_for_the_same_container_make_one(host: Any) -> None:
     assert [os.waitpid(child, 0)[1] for child in children] == [0] * 8
     assert len(os.listdir(host.paths.containers)) == 1
     host.absent("c")
+
+
+def test_stop_and_removal_where_run_is_full(host: Any, rootfs: Path, tmp_path: Path) -> None:
+    """What says that things run is in memory, which may be full as well."""
+    place = tmp_path / "small" / "run"
+    place.mkdir(parents=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(place)], check=True)
+    try:
+        small = type(host)(place.parent)
+        small.image("box", rootfs)
+        small.network("lan")
+        for name in ("c", "d", "e"):
+            small.container(name, **{**TASK, "published_ports": []}, restart_policy="always")
+        with contextlib.suppress(OSError), (place / "rest").open("wb", buffering=0) as rest:
+            while rest.write(b"x" * 4096):
+                pass
+        assert os.statvfs(place).f_bfree == 0
+        small.container("c", state="stopped", stop_timeout=0)
+        assert not small.container("c", state="stopped").plan
+        assert small.record("c").wanted == "stopped"
+        small.container("d", state="stopped", stop_timeout=1)
+        small.absent("c", "d", "e")
+        small.no_network("lan")
+        assert small.left() == []
+    finally:
+        subprocess.run(["umount", "-l", str(place)], check=True)

@@ -11,7 +11,7 @@
       volume/<name>/record.json, _data
       network/<name>/record.json, lease/<address>, lease/<container id>, free/<range>
       network/<name>/far.json          what containers of the network are called that are on other hosts
-      reserve                          worth its blocks alone: room to remove something on a full disk
+      reserve                          worth its blocks alone: room to remove something on a full disk, as in /run
       host.json                        what was changed on the host as a whole
       container/<id>/record.json, config.json, upper/, work/, rootfs/, hosts, resolv.conf, hostname, log
       name/<name>                      symbolic link to ../container/<id>; creating it reserves the name
@@ -132,8 +132,9 @@ class Paths:
         return self.container(container_id, "exit.json")
 
     @property
-    def reserve(self) -> str:
-        return os.path.join(self.state_root, "reserve")
+    def reserves(self) -> tuple[str, str]:
+        """On the disk, and in memory."""
+        return os.path.join(self.state_root, "reserve"), os.path.join(self.run_root, "reserve")
 
     # our own code
     @property

@@ -2,7 +2,8 @@
 """A little of the disk that is kept for those who stop and remove: where it is full, they are the way out.
 
 To replace a file takes room for the new one before that of the old one comes free, and to remove an image is to replace
-the index first. So a file stands in the state root that is worth nothing but its blocks and its inode.
+the index first. So a file stands in the state root that is worth nothing but its blocks and its inode; and a smaller
+one below /run, which is memory, and where a stop replaces the state of one container.
 """
 
 from __future__ import annotations
@@ -14,24 +15,25 @@ from typing import Callable
 
 from ..core.paths import Paths
 
-SIZE = 256 << 10  # an index of some six hundred names, or any record
+SIZES = (256 << 10, 32 << 10)  # an index of some six hundred names, or any record; a state
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def keep(paths: Paths) -> None:
-    """Make the reserve where there is none, if the disk has room for it."""
-    with suppress(OSError):
-        fd = os.open(paths.reserve, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        try:
-            os.posix_fallocate(fd, 0, SIZE)
-        except OSError:  # another time
-            os.unlink(paths.reserve)
-        finally:
-            os.close(fd)
+    """Make the reserves where there are none, if there is room for them."""
+    for path, size in zip(paths.reserves, SIZES):
+        with suppress(OSError):
+            fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            try:
+                os.posix_fallocate(fd, 0, size)
+            except OSError:  # another time
+                os.unlink(path)
+            finally:
+                os.close(fd)
 
 
 def in_need(paths: Paths, work: Callable[[], None]) -> None:
-    """Do what makes room, on a full disk with the reserve: `work` is then done once more, from its beginning."""
+    """Do what makes room, where there is none with the reserves: `work` is then done once more, from its beginning."""
     try:
         work()
     except OSError as exc:
@@ -42,8 +44,10 @@ def in_need(paths: Paths, work: Callable[[], None]) -> None:
 
 
 def _give(paths: Paths) -> bool:
-    try:
-        os.unlink(paths.reserve)
-    except OSError:
-        return False
-    return True
+    """Whether there was something to give."""
+    given = False
+    for path in paths.reserves:
+        with suppress(OSError):
+            os.unlink(path)
+            given = True
+    return given

@@ -124,7 +124,8 @@ def locked(path: str, what: str, timeout: float | None = None) -> Iterator[int]:
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
         _acquire(fd, what, LOCK_TIMEOUT if timeout is None else timeout)
-        os.pwrite(fd, f"{os.getpid()}\n".ljust(12).encode(), 0)
+        with contextlib.suppress(OSError):  # where there is no room, the holder is unknown
+            os.pwrite(fd, f"{os.getpid()}\n".ljust(12).encode(), 0)
         try:
             yield fd
         finally:

@@ -132,7 +132,7 @@ def test_removal_on_a_full_disk(disk: Path, source: str, what: str) -> None:
     assert os.listdir(host.store.layout.blobs) == left(host) == []
     resize(disk, ROOMY)
     host.image(load_path=source)
-    assert os.stat(host.paths.reserve).st_blocks * 512 >= reserve.SIZE
+    assert os.stat(host.paths.reserves[0]).st_blocks * 512 >= reserve.SIZES[0]
 
 
 @pytest.mark.parametrize("number", [1, 5, 13, 14, 20, 23])

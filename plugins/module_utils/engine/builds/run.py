@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
-from typing import NamedTuple
+from typing import NamedTuple, Optional
 
 from ...core.errors import BadInput, MiniError, StepFailed
 from ...core.paths import Paths
@@ -28,6 +28,7 @@ from ..images import commit
 from . import names
 
 LAST_LINES = 20
+LITTLE = 64 << 10
 
 
 class Ran(NamedTuple):
@@ -56,7 +57,8 @@ def run(
         record = _start(paths, spec, image, contents)
         finished = waiting.wait(paths, record)
         if finished.rc:
-            raise StepFailed(f"the command ended with exit code {finished.rc}{_last(finished.output)}", step="run")
+            text = f"the command ended with exit code {finished.rc}{_last(finished.output)}"
+            raise StepFailed(text, step="run", hint=_hint(paths.state_root))
         # At once: somebody may remove containers that have ended.
         os.rename(paths.container(record.id, "upper"), upper)
         return Ran(upper, commit.left_out(record))
@@ -90,6 +92,13 @@ class _Actions(Actions):
 def _last(output: str) -> str:
     lines = output.rstrip("\n").splitlines()[-LAST_LINES:]
     return ":\n" + "\n".join(lines) if lines else ", and wrote nothing"
+
+
+def _hint(path: str) -> Optional[str]:
+    """Where the disk is full, the log is not written any more, and the program's own words are missing."""
+    found = os.statvfs(path)
+    full = found.f_bfree * found.f_frsize < LITTLE or (found.f_files > 0 and found.f_ffree == 0)
+    return f"the disk that {path} is on is full: make room there" if full else None
 
 
 def sweep(paths: Paths, reference: str) -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+from functools import partial
 from typing import Any
 
 from ...core.errors import BadInput, StepFailed
@@ -17,6 +18,7 @@ from ...linux.process import Process, exit_code, exit_status
 from ...linux.signals import signal_number
 from ...runtime import state
 from ...runtime.restart import STOP_FILE
+from .. import reserve
 from . import bundle
 from .living import MONITOR_PATIENCE, live_process, restarting, settled
 from .record import ContainerRecord
@@ -98,8 +100,8 @@ def _write_down(paths: Paths, container_id: str, init: Process, pidfd: int) -> N
             status = exit_status(init, pidfd)
             code = None if status is None else exit_code(status)
             found = {**found, "status": state.EXITED, "exit_code": code, "finished_at": state.now()}
-            state.write(paths.run_state(container_id), found)
-            state.write(paths.exit(container_id), found, durable=True)
+            reserve.in_need(paths, partial(state.write, paths.run_state(container_id), found))
+            reserve.in_need(paths, partial(state.write, paths.exit(container_id), found, durable=True))
     finally:
         os.close(pidfd)
 
