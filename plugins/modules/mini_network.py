@@ -25,7 +25,8 @@ options:
   state:
     description:
       - V(present) makes the network exist as described.
-      - V(absent) removes it. Refused while containers are attached, unless O(force=true).
+      - V(absent) removes it. Refused while containers are attached, unless O(force=true), with which they leave it
+        first. Who is in no other network runs on, and publishes nothing until it is in one again.
     type: str
     choices: [present, absent]
     default: present
@@ -168,6 +169,7 @@ options:
     description:
       - Whether to remove the network while containers are in it, or to change it so that some lose their addresses.
         Those are connected again, each with an address that the network has now, and with its own where that is one.
+        Who asked for another has any.
       - Without it, such a change is refused, with the names of who would be hit. What takes nobody's address is done
         in any case, and who needs another route or cable gets it at once.
     type: bool
@@ -247,11 +249,12 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.mini.containers.plugins.module_utils.core.paths import Paths
-from ansible_collections.mini.containers.plugins.module_utils.engine.networks.converge import ensure, remove
+from ansible_collections.mini.containers.plugins.module_utils.engine.networks.converge import ensure
 from ansible_collections.mini.containers.plugins.module_utils.glue.members import (
     MEMBER_OPTIONS,
     bring_members,
     check_members,
+    remove_with_members,
 )
 from ansible_collections.mini.containers.plugins.module_utils.glue.network import NETWORK_OPTIONS, given, network_spec
 from ansible_collections.mini.containers.plugins.module_utils.glue.task import (
@@ -274,7 +277,7 @@ def work(module: AnsibleModule, paths: Paths) -> dict[str, Any]:
     spec = network_spec(module.params)
     switches = {"force": module.params["force"], "check": module.check_mode}
     if module.params["state"] == "absent":
-        outcome = remove(paths, spec.name, **switches)
+        outcome = remove_with_members(paths, spec.name, **switches)
     else:
         more = {"names": module.params["names"], "firewall": module.params["firewall_driver"] or ""}
         check_members(paths, module.params, check=module.check_mode)

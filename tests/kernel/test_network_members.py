@@ -3,14 +3,18 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from ansible_collections.mini.containers.plugins.module_utils.core.errors import Conflict, NotFound
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible_collections.mini.containers.plugins.module_utils.core.errors import BadInput, Conflict, NotFound
 from ansible_collections.mini.containers.plugins.module_utils.core.specs import NetworkSpec, Subnet
 from ansible_collections.mini.containers.plugins.module_utils.engine.networks import converge as networks
 from ansible_collections.mini.containers.plugins.module_utils.glue.members import bring_members, check_members
+from ansible_collections.mini.containers.plugins.modules import mini_network
 
 
 @pytest.fixture
@@ -96,3 +100,90 @@ def test_a_change_cut_short_is_finished_by_the_containers_task(lan: Any) -> None
     assert lan.record("a").networks["lan"].ipv4.startswith("10.78.0.")
     assert lan.exec("a", "grep", "10.78.0.1.*gate", "/etc/hosts").rc == 0
     assert lan.pid("a") == pid
+
+
+def module(host: Any, *, check: bool = False, **options: Any) -> list[str]:
+    """What `mini_network` does, as it says it with `--diff`; in check mode, would do."""
+    checked = ArgumentSpecValidator(mini_network.ARGUMENT_SPEC).validate({"name": "lan", **options})
+    assert not checked.error_messages
+    ansible = SimpleNamespace(params=checked.validated_parameters, check_mode=check, _diff=True, warn=print)
+    return str(mini_network.work(ansible, host.paths).get("diff", {}).get("prepared", "")).splitlines()
+
+
+@pytest.fixture
+def three(lan: Any) -> Iterator[Any]:
+    """One that publishes, with another network behind this one; one that knows its gateway; one that does not run."""
+    lan.network("wan", "10.77.2.0/24")
+    first = [{"name": "lan", "ipv4_address": "10.77.1.200"}, {"name": "wan"}]
+    lan.container("a", networks=first, published_ports=["8080:80"])
+    lan.container("b", networks=[{"name": "lan"}], published_ports=["8081:80"], etc_hosts={"gate": "host-gateway"})
+    lan.container("c", networks=[{"name": "lan"}], state="present")
+    yield lan
+    lan.absent("a", "b", "c")
+    lan.no_network("wan")
+
+
+V6 = {"subnet": "fd00:77::/64"}
+CHANGES: dict[str, dict[str, Any]] = {
+    "other-addresses": {"ipam_config": [{"subnet": "10.78.0.0/24"}, V6]},
+    "some-lose-theirs": {"ipam_config": [{"subnet": "10.77.1.0/25"}, V6]},
+    "another-gateway": {"ipam_config": [{"subnet": "10.77.1.0/24", "gateway": "10.77.1.254"}, V6]},
+    "another-mtu": {"mtu": 1400},
+    "internal": {"internal": True},
+    "apart": {"driver_options": {"com.docker.network.bridge.enable_icc": "false"}},
+    "one-family": {"enable_ipv6": False},
+    "members": {"connected": ["c"]},
+    "both": {"ipam_config": [{"subnet": "10.78.0.0/24"}, V6], "connected": ["a", "b"]},
+    "nothing": {},
+    "absent": {"state": "absent"},
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_check_mode_says_what_is_done(three: Any, change: str) -> None:
+    """Step for step, of the network and of its containers; and then there is nothing left to do."""
+    options = {"force": True, **CHANGES[change]}
+    foreseen = module(three, check=True, **options)
+    assert foreseen == module(three, **options)
+    assert bool(foreseen) == (change != "nothing")
+    assert not module(three, **options)
+    assert not module(three, check=True, **options)
+    for name, state in (("a", "started"), ("b", "started"), ("c", "present")):
+        assert not three.container(name, state=state).plan
+
+
+@pytest.mark.parametrize("change", ["some-lose-theirs", "absent"])
+def test_check_mode_of_a_network_that_somebody_has_damaged(three: Any, change: str) -> None:
+    options = {"force": True, **CHANGES[change]}
+    subprocess.run("nft flush ruleset; ip link del $(ip -br link show type bridge | head -1 | cut -d' ' -f1)",
+                   shell=True, check=True)  # fmt: skip
+    assert module(three, check=True, **options) == module(three, **options)
+    assert not module(three, **options)
+
+
+def test_check_mode_of_a_network_that_is_to_come(three: Any) -> None:
+    options = {"name": "new", "subnet": "10.79.0.0/24", "connected": ["a", "c"]}
+    assert module(three, check=True, **options) == module(three, **options)
+    assert not module(three, **options)
+    module(three, name="new", state="absent", force=True)
+
+
+def test_who_was_in_a_network_that_is_gone(three: Any) -> None:
+    """They run on, and what they have published rests until they are in a network again."""
+    pids = [three.pid(name) for name in "ab"]
+    module(three, state="absent", force=True)
+    assert [three.pid(name) for name in "ab"] == pids
+    assert "eth" not in addresses(three, "b")
+    assert [three.record(name).networks.keys() for name in "abc"] == [{"wan"}, set(), set()]
+    rules = subprocess.run(["nft", "list", "table", "inet", "mini"], check=True, capture_output=True, text=True).stdout
+    assert three.record("a").networks["wan"].ipv4 + " . 80" in rules, "where it is still in one, it publishes"
+    assert "8081" not in rules
+    for options in ({}, {"restart": True}, {"state": "stopped"}, {"hostname": "again"}, {"memory": "64M"}):
+        three.container("b", **options)
+        assert not three.container("b", **{**options, "restart": False}).plan
+    with pytest.raises(BadInput, match="b publishes ports but is in no network"):
+        three.container("b", published_ports=["8081:80"])
+    module(three, subnet="10.77.3.0/24", connected=["b"])
+    assert "10.77.3.2" in addresses(three, "b")
+    rules = subprocess.run(["nft", "list", "table", "inet", "mini"], check=True, capture_output=True, text=True).stdout
+    assert "8081" in rules

@@ -8,8 +8,9 @@ from typing import Any
 
 from ..core.paths import Paths
 from ..core.plan import Plan
-from ..engine.networks.converge import Outcome
+from ..engine.networks.converge import Outcome, remove, restores
 from ..engine.networks.describe import describe
+from ..engine.networks.leases import members
 from ..engine.networks.record import find
 
 MEMBER_OPTIONS: dict[str, Any] = {
@@ -36,8 +37,21 @@ def bring_members(paths: Paths, name: str, params: Mapping[str, Any], outcome: O
         return outcome
     from ..engine.containers import membership
 
-    plan = membership.connect_again(paths, affected, check=check) if affected else Plan()
-    if params["connected"] is not None:
-        plan += membership.bring(paths, name, params["connected"], appends=params["appends"], check=check)
+    change, connected = outcome.change, params["connected"]
+    plan = membership.connect_again(paths, name, affected, change, check=check) if affected else Plan()
+    if connected is not None:
+        plan += membership.bring(paths, name, connected, appends=params["appends"], change=change, check=check)
     record = find(paths, name) if plan and not check else None
-    return Outcome(outcome.plan + plan, describe(paths, record) if record else outcome.network, outcome.members)
+    return outcome._replace(plan=outcome.plan + plan, network=describe(paths, record) if record else outcome.network)
+
+
+def remove_with_members(paths: Paths, name: str, *, force: bool, check: bool) -> Outcome:
+    """Remove the network; with `force` who is in it leaves it first."""
+    left = Plan()
+    ids: list[str] = []
+    if force and members(paths, name):
+        from ..engine.containers import membership
+
+        left, ids = membership.leave(paths, name, check=check)
+    outcome = remove(paths, name, force=force, leaving=ids, restored=restores(left), check=check)
+    return outcome._replace(plan=left + outcome.plan)

@@ -119,10 +119,10 @@ def test_a_family_comes_and_goes(lab):
 def test_damage_is_repaired_once(lab, damage, repair):
     lab.network("web", **BOTH)
     sh(damage.format(bridge=attach.load(lab.paths, "web").bridge))
-    plan = attach.repair_plan(lab.paths, "web")
+    plan = attach.repair_plan(lab.paths, attach.load(lab.paths, "web"))
     assert repair in [step.name for step in plan]
     apply(plan, actions(lab.paths))
-    assert not attach.repair_plan(lab.paths, "web")
+    assert not attach.repair_plan(lab.paths, attach.load(lab.paths, "web"))
 
 
 @one_backend

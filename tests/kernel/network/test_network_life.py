@@ -141,10 +141,10 @@ def repaired(lab, damage, repair):
     lab.network("web")
     made = sorted(lab.rules())
     sh(damage.format(bridge=attach.load(lab.paths, "web").bridge))
-    plan = attach.repair_plan(lab.paths, "web")
+    plan = attach.repair_plan(lab.paths, attach.load(lab.paths, "web"))
     assert repair in [step.name for step in plan]
     apply(plan, actions(lab.paths))
-    assert not attach.repair_plan(lab.paths, "web")
+    assert not attach.repair_plan(lab.paths, attach.load(lab.paths, "web"))
     assert names(lab.network("web")) == []
     assert sorted(lab.rules()) == made
 

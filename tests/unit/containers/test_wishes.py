@@ -240,7 +240,7 @@ def test_nonsense(options: dict[str, Any], text: str) -> None:
 )
 def test_contradictions(fields: dict[str, Any], text: str) -> None:
     with pytest.raises(BadInput, match=text):
-        conflicts.refuse(spec(**fields))
+        conflicts.refuse(spec(**fields), asked(**fields).given)
 
 
 BEFORE = spec(

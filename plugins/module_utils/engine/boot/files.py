@@ -68,6 +68,7 @@ _ENGINE = (
     "engine/networks/converge.py",
     "engine/networks/describe.py",
     "engine/networks/far.py",
+    "engine/networks/foresight.py",
     "engine/networks/hearsay.py",
     "engine/networks/host.py",
     "engine/networks/leases.py",

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from ...core.errors import BadInput
 from ...core.specs import ContainerSpec
@@ -19,9 +19,9 @@ _FILES = ("dns_servers", "dns_search_domains", "dns_opts", "etc_hosts")
 _SYSCTLS = (("net.", "network_mode"), ("kernel.", "ipc_mode"), ("fs.mqueue.", "ipc_mode"))
 
 
-def refuse(spec: ContainerSpec) -> None:
-    """`BadInput` names two options that exclude each other."""
-    _network(spec)
+def refuse(spec: ContainerSpec, given: Collection[str]) -> None:
+    """`BadInput` names two options that exclude each other. `given` are the fields that the task sets."""
+    _network(spec, given)
     if spec.uts == HOST:
         _without(spec, _NAMES, "uts host")
     if spec.ipc_mode == NONE or shared(spec.ipc_mode):
@@ -41,15 +41,13 @@ def shared(mode: str) -> bool:
     return mode == HOST or mode.startswith(CONTAINER)
 
 
-def _network(spec: ContainerSpec) -> None:
+def _network(spec: ContainerSpec, given: Collection[str]) -> None:
     if spec.network_mode:
         _without(spec, (*_PORTS, "networks"), f"network_mode {spec.network_mode}")
         if spec.network_mode != HOST:
             _without(spec, _FILES, f"network_mode {spec.network_mode}")
-    elif not spec.networks:
-        given = next((name for name in _PORTS if getattr(spec, name)), None)
-        if given:
-            raise BadInput(f"{spec.name} publishes ports but is in no network", hint="name one in networks")
+    elif not spec.networks and any(name in given and getattr(spec, name) for name in _PORTS):
+        raise BadInput(f"{spec.name} publishes ports but is in no network", hint="name one in networks")
 
 
 def _own_users(spec: ContainerSpec) -> None:

@@ -8,14 +8,16 @@ those that others need before these (kinship.py), and within a wave what can be 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import NamedTuple, Optional
 
 from ...core.paths import Paths
 from ...core.plan import Observer, Plan, Run, Step, apply_together, silent
 from ...core.specs import ContainerSpec
 from ...linux.files import locked
+from ..networks.attach import Change
 from . import kinship
 from .observe import Observation, Surroundings, observe
 from .plan import Wish, lacking, plan
@@ -45,12 +47,18 @@ def remove(paths: Paths, name: str) -> None:
 
 
 def converge_all(
-    paths: Paths, wishes: Sequence[Wish], *, check: bool = False, observer: Observer = silent, each: bool = False
+    paths: Paths,
+    wishes: Sequence[Wish],
+    *,
+    check: bool = False,
+    observer: Observer = silent,
+    each: bool = False,
+    changes: Mapping[str, Change] = MappingProxyType({}),
 ) -> list[Outcome]:
     """Make the host match all the wishes, each of another container; an outcome for each, in their order.
 
     When one of them cannot be planned, nothing is done for any, unless `each` is to be tried. When one fails later, it
-    alone is taken back.
+    alone is taken back. `changes` are of networks, by the same task.
     """
     with contextlib.ExitStack() as stack:
         cases = [_Case(replace(wish, presume=check)) for wish in wishes]
@@ -59,7 +67,7 @@ def converge_all(
             with case.noting():
                 lock = locked(paths.lock("container", case.name), f"container {case.name}")
                 case.lock = stack.enter_context(lock)
-        batch = _Batch(paths, cases, observer)
+        batch = _Batch(paths, cases, observer, changes)
         batch.plan()
         if not each and any(case.error for case in cases):
             return [Outcome(Plan(), None, error=case.error) for case in cases]
@@ -104,16 +112,16 @@ class _Case:
 class _Batch:
     """All of them, under their locks."""
 
-    def __init__(self, paths: Paths, cases: Sequence[_Case], observer: Observer) -> None:
+    def __init__(self, paths: Paths, cases: Sequence[_Case], observer: Observer, changes: Mapping[str, Change]) -> None:
         self._paths = paths
         self._observer = observer
         self._coming: dict[str, kinship.Coming] = {}
         self._menders: dict[Step, _Case] = {}
-        self._look(cases)
+        self._look(cases, changes)
         self._waves = kinship.waves([(case, case.wish, case.seen) for case in cases])
 
-    def _look(self, cases: Sequence[_Case]) -> None:
-        common = Surroundings(self._paths, check=any(case.wish.presume for case in cases))
+    def _look(self, cases: Sequence[_Case], changes: Mapping[str, Change] = MappingProxyType({})) -> None:
+        common = Surroundings(self._paths, changes, check=any(case.wish.presume for case in cases))
         for case in cases:
             if not case.error:
                 with case.noting():

@@ -28,22 +28,22 @@ HOST_GATEWAY = "host-gateway"
 def content(paths: Paths, record: ContainerRecord, known: Neighbours) -> dict[str, str]:
     """The files' wanted content."""
     return {
-        "hosts": hosts_file(paths, record, known),
+        "hosts": hosts_file(record, known),
         "hostname": hostname(record.spec) + "\n",
         "resolv.conf": _resolv_conf(paths, record),
     }
 
 
-def hosts_file(paths: Paths, record: ContainerRecord, known: Neighbours) -> str:
+def hosts_file(record: ContainerRecord, known: Neighbours) -> str:
     """The wanted content of that one, which every container that comes or goes changes."""
     it = neighbour(record)
     if record.spec.network_mode == HOST:
-        return text.hosts_file_of_host(_more(paths, it))
-    return _hosts_file(paths, record.id, it, known)
+        return text.hosts_file_of_host(_more(it, known))
+    return _hosts_file(record.id, it, known)
 
 
-def _hosts_file(paths: Paths, container_id: str, it: Neighbour, known: Neighbours) -> str:
-    more = [*known.linked(it.links), *_more(paths, it)]
+def _hosts_file(container_id: str, it: Neighbour, known: Neighbours) -> str:
+    more = [*known.linked(it.links), *_more(it, known)]
     return text.hosts_file(it.own, known.lines(it.shown, but=container_id), more)
 
 
@@ -63,18 +63,18 @@ def _shut_in(paths: Paths, record: ContainerRecord) -> bool:
     return bool(record.networks) and all(attach.load(paths, name).spec.internal for name in record.networks)
 
 
-def _more(paths: Paths, it: Neighbour) -> list[text.Names]:
+def _more(it: Neighbour, known: Neighbours) -> list[text.Names]:
     """`etc_hosts`; `host-gateway` are the gateways of the first network."""
-    gateways = _gateways(paths, it) if HOST_GATEWAY in it.more.values() else []
+    gateways = _gateways(it, known) if HOST_GATEWAY in it.more.values() else []
     return [
         (ip, [name]) for name, address in it.more.items() for ip in (gateways if address == HOST_GATEWAY else [address])
     ]
 
 
-def _gateways(paths: Paths, it: Neighbour) -> list[str]:
+def _gateways(it: Neighbour, known: Neighbours) -> list[str]:
     """One of each family; none while the network has changed, and the container has not got its new addresses."""
     for network, ips in it.shown.items():
-        record = attach.load(paths, network)
+        record = known.networks.load(network)
         places = [record.place_of(ip) for ip, _names in ips]
         return [place.gateway for place in places if place]
     return ["127.0.0.1", "::1"]
@@ -107,7 +107,7 @@ def stale(paths: Paths, record: ContainerRecord, known: Optional[Neighbours] = N
     """The files that are not as wanted. Only `hosts` is ours for good: a container may write the others."""
     if joined(record.spec).get("net"):
         return []
-    wanted = hosts_file(paths, record, known or Neighbours(paths)).encode()
+    wanted = hosts_file(record, known or Neighbours(paths)).encode()
     return [] if _beginning(paths.container(record.id, "hosts"), len(wanted) + 1) == wanted else ["hosts"]
 
 
@@ -130,7 +130,7 @@ def tell_peers(paths: Paths, networks: Iterable[str], but: str = "", known: Opti
                 told.add(container_id)
                 # One without a file has not been started yet, or is being removed.
                 with contextlib.suppress(FileNotFoundError):
-                    wanted = _hosts_file(paths, container_id, it, known)
+                    wanted = _hosts_file(container_id, it, known)
                     _write_in_place(paths.container(container_id, "hosts"), wanted)
 
 

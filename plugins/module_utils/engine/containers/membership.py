@@ -3,9 +3,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Callable
+from typing import Callable, Optional
 
 from ...core.errors import NotFound
 from ...core.paths import Paths
@@ -32,10 +32,12 @@ def bring(
     names: Collection[str],
     *,
     appends: bool = False,
+    change: Optional[attach.Change] = None,
     check: bool = False,
     observer: Observer = silent,
 ) -> Plan:
-    """These containers are in the network, running or not, and no others, unless `appends`.
+    """These containers are in the network, running or not, and no others, unless `appends`. `change` is what the same
+    task makes of the network.
 
     In check mode a container that does not exist may be what an earlier task would have made.
     """
@@ -51,15 +53,37 @@ def bring(
         *_wishes(joining, lambda record: (*record.spec.networks, Attachment(network))),
         *_wishes(leaving, without),
     ]
-    return _converge(paths, wishes, check=check, observer=observer)
+    return _converge(paths, wishes, {network: change} if change else {}, check=check, observer=observer)
 
 
-def connect_again(paths: Paths, ids: Iterable[str], *, check: bool = False, observer: Observer = silent) -> Plan:
-    """The network has changed: those that were in it get the addresses, routes and cables that they need now."""
-    wishes = [
-        Wish(ContainerSpec(record.name), "present", keep_volumes=False, settles=False) for record in every(paths, ids)
-    ]
-    return _converge(paths, wishes, check=check, observer=observer)
+def leave(paths: Paths, network: str, *, check: bool = False, observer: Observer = silent) -> tuple[Plan, list[str]]:
+    """Nobody is in the network, because it goes; what that takes, and the ids of those who were in it. Who is in no
+    other network keeps running, and publishes nothing until it is in one again."""
+    ids = [record.id for record in every(paths, attach.members(paths, network))]
+    return bring(paths, network, (), change=attach.Change(), check=check, observer=observer), ids
+
+
+def connect_again(
+    paths: Paths,
+    network: str,
+    ids: Iterable[str],
+    change: attach.Change,
+    *,
+    check: bool = False,
+    observer: Observer = silent,
+) -> Plan:
+    """The network has changed: those that were in it get the addresses, routes and cables that they need now. Who asked
+    for an address that it does not have any more gets any other."""
+
+    def possible(entry: Attachment) -> Attachment:
+        if entry.name != network or change.record is None:
+            return entry
+        asked = (entry.ipv4_address, entry.ipv6_address)
+        ipv4, ipv6 = (ip if ip and attach.is_for_containers(change.record, ip) else "" for ip in asked)
+        return replace(entry, ipv4_address=ipv4, ipv6_address=ipv6)
+
+    wishes = _wishes(every(paths, ids), lambda record: tuple(map(possible, record.spec.networks)))
+    return _converge(paths, wishes, {network: change}, check=check, observer=observer)
 
 
 def _is_in(network: str, record: ContainerRecord) -> bool:
@@ -78,10 +102,14 @@ def _wishes(records: Iterable[ContainerRecord], networks: Callable[[ContainerRec
     ]
 
 
-def _converge(paths: Paths, wishes: Sequence[Wish], *, check: bool, observer: Observer) -> Plan:
+def _converge(
+    paths: Paths, wishes: Sequence[Wish], changes: Mapping[str, attach.Change], *, check: bool, observer: Observer
+) -> Plan:
     """Each is tried; the first error is the task's, after all others have had their turn."""
     plan, failed = Plan(), None
-    for outcome in converge_all(paths, wishes, check=check, observer=observer, each=True) if wishes else []:
+    if not wishes:
+        return plan
+    for outcome in converge_all(paths, wishes, check=check, observer=observer, each=True, changes=changes):
         plan += outcome.plan
         failed = failed or outcome.error
     if failed:

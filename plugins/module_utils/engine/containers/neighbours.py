@@ -57,17 +57,19 @@ class Neighbours:
     With `keep` tables that were not right are written again: check mode, and who only wants to know, write nothing.
     """
 
-    def __init__(self, paths: Paths, *, keep: bool = True) -> None:
+    def __init__(self, paths: Paths, networks: Optional[attach.Networks] = None, *, keep: bool = True) -> None:
         self._paths = paths
         self._keep = keep
-        self._networks: dict[str, dict[str, Neighbour]] = {}
+        self._members: dict[str, dict[str, Neighbour]] = {}
         self._ordered: dict[frozenset[str], _Ordered] = {}
+        self.networks = networks or attach.Networks(paths)
 
     def of(self, network: str) -> dict[str, Neighbour]:
         """The containers of a network by their ids."""
-        if network not in self._networks:
-            self._networks[network] = _read(self._paths, network, keep=self._keep)
-        return self._networks[network]
+        if network not in self._members:
+            found, hit = _read(self._paths, network, keep=self._keep), self.networks.hit(network)
+            self._members[network] = {owner: known for owner, known in found.items() if owner not in hit}
+        return self._members[network]
 
     def lines(self, networks: Iterable[str], but: str) -> str:
         """The lines of a hosts file about all containers of these networks but one."""

@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Any, Optional
 
 from ...core.errors import MiniError
@@ -81,30 +82,26 @@ class Observation:
 
 
 class Surroundings:
-    """What the containers of one task have in common, each looked at once. `check` is check mode."""
+    """What the containers of one task have in common, each looked at once. `changes` are of networks, by the task;
+    `check` is check mode."""
 
-    def __init__(self, paths: Paths, *, check: bool = True) -> None:
+    def __init__(
+        self, paths: Paths, changes: Mapping[str, attach.Change] = MappingProxyType({}), *, check: bool = True
+    ) -> None:
         self._paths = paths
         self._repairs: dict[str, Plan] = {}
-        self._bindings: dict[str, str] = {}
-        self.neighbours = Neighbours(paths, keep=not check)
+        self.networks = attach.Networks(paths, changes)
+        self.neighbours = Neighbours(paths, self.networks, keep=not check)
         self.rules = attach.Sight(paths)
 
     def repair(self, names: Iterable[str]) -> Plan:
         """What these networks need to be as their records say."""
         found: dict[tuple[str, str], Step] = {}
-        for name in names:
+        for name in self.networks.at_rest(names):
             if name not in self._repairs:
-                self._repairs[name] = attach.repair_plan(self._paths, name, self.rules)
+                self._repairs[name] = attach.repair_plan(self._paths, self.networks.load(name), self.rules)
             found.update({(step.name, step.target): step for step in self._repairs[name]})
-        return Plan.of(found.values())
-
-    def bindings(self, names: Iterable[str]) -> dict[str, str]:
-        """What these networks say of published ports that name no address of the host."""
-        for name in names:
-            if name not in self._bindings:
-                self._bindings[name] = attach.host_binding(attach.load(self._paths, name))
-        return {name: self._bindings[name] for name in names}
+        return Plan.of(step for step in found.values() if step.name != "restore-rules" or not self.networks.restored)
 
 
 def observe(
@@ -117,24 +114,24 @@ def observe(
     common = surroundings or Surroundings(paths)
     around = Observation(
         image=_image(paths, asked.image),
-        missing=tuple(_missing(paths, asked)),
+        missing=tuple(_missing(paths, asked, common.networks)),
         peers_down=tuple(_peers_down(paths, asked)),
     )
     around = replace(around, **_names(paths, asked.name))
     record = around.record
     names = dict.fromkeys([*(record.networks if record else ()), *(entry.name for entry in asked.networks)])
     donors = [entry.container for entry in asked.volumes_from or (record.spec.volumes_from if record else ())]
-    known = _known(paths, names)
+    known = common.networks.known(names)
     around = replace(
         around,
         network_repair=common.repair(known),
-        bindings=common.bindings(known),
+        bindings={name: attach.host_binding(common.networks.load(name)) for name in known},
         mac_holders=_mac_holders(paths, asked, around),
         donors={name: _mounts_of(paths, name) for name in donors},
     )
     if record is None:
         return around
-    around = replace(around, misplaced=_misplaced(paths, record))
+    around = replace(around, misplaced=_misplaced(record, common.networks))
     if record.spec.secrets and asked.secrets:
         changed, lost = secrets.changed(record, contents or {}), secrets.lost(paths, record, contents or {})
         around = replace(around, changed_secrets=changed, lost_secrets=lost)
@@ -165,10 +162,10 @@ def _image(paths: Paths, reference: str) -> Optional[StoredImage]:
     return ImageStore(paths).find(reference) if reference else None
 
 
-def _missing(paths: Paths, asked: ContainerSpec) -> list[str]:
+def _missing(paths: Paths, asked: ContainerSpec, networks: attach.Networks) -> list[str]:
     """One sentence for each thing that is not there."""
     names = [entry.name for entry in asked.networks]
-    known = _known(paths, names)
+    known = networks.known(names)
     absent = [f"network {name} does not exist" for name in names if name not in known]
     binds = [mount.source for mount in asked.mounts if mount.kind == "bind" and not mount.create]
     files = [secret.src for secret in asked.secrets if secret.src]
@@ -213,20 +210,17 @@ def _peers_down(paths: Paths, asked: ContainerSpec) -> list[str]:
     return found
 
 
-def _known(paths: Paths, names: Iterable[str]) -> list[str]:
-    return [name for name in names if os.path.exists(paths.network_record(name))]
-
-
 def _observe_running(paths: Paths, record: ContainerRecord, seen: Observation, common: Surroundings) -> Observation:
     ports = published(record)
+    looked_for = record.networks and not common.networks.restored
     cgroup = open_cgroup(cgroup_path(record.id, record.spec.cgroup_parent))
     return replace(
         seen,
         status=RUNNING,
         vitals=vitals.look(paths, record.id, seen.state, cgroup),
         limit_drift=tuple(cgroup.drift(resources(record.spec))),
-        lost_networks=tuple(_lost_networks(paths, record)),
-        lost_ports=tuple(attach.published(record.id, ports, common.rules)) if record.networks else (),
+        lost_networks=tuple(_lost_networks(paths, record, common.networks)),
+        lost_ports=tuple(attach.published(record.id, ports, common.rules)) if looked_for else (),
         lost_files=tuple(hosts.stale(paths, record, common.neighbours)),
         severed=tuple(namespaces.severed(paths, record)),
     )
@@ -241,20 +235,20 @@ def _mac_holders(paths: Paths, asked: ContainerSpec, seen: Observation) -> dict[
     return {place: holder for place, holder in found.items() if holder}
 
 
-def _misplaced(paths: Paths, record: ContainerRecord) -> dict[str, str]:
+def _misplaced(record: ContainerRecord, networks: attach.Networks) -> dict[str, str]:
     """The networks that have changed so that the container needs other addresses, and why."""
-    known = _known(paths, record.networks)
-    found = {name: attach.misplaced(attach.load(paths, name), record.networks[name].ips) for name in known}
+    known = networks.known(record.networks)
+    found = {name: attach.misplaced(networks.load(name), record.networks[name].ips) for name in known}
     return {name: why for name, why in found.items() if why}
 
 
-def _lost_networks(paths: Paths, record: ContainerRecord) -> list[str]:
+def _lost_networks(paths: Paths, record: ContainerRecord, networks: attach.Networks) -> list[str]:
     """The networks whose interface is gone, from the host or from the container."""
     lost = []
     preferred = routes(record.spec.networks)
     for name, endpoint in record.networks.items():
         try:
-            network = attach.load(paths, name)
+            network = networks.load(name)
             inside = plug(endpoint, preferred.get(name))
             if attach.connected(paths, network, record.id, paths.netns(record.id), inside):
                 continue

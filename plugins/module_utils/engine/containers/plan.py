@@ -120,7 +120,7 @@ def _create(wish: Wish, seen: Observation, reason: str, impact: Impact = Impact.
     spec = publishing.bound(wish.spec, seen.bindings)
     if not spec.image:
         raise BadInput(f"container {spec.name} does not exist, so image is needed to make it", hint="give image")
-    conflicts.refuse(spec)
+    conflicts.refuse(spec, wish.given)
     macs.refuse(spec, seen.mac_holders)
     if not wish.presume:
         for lack in lacking(wish, seen):
@@ -139,7 +139,9 @@ def _create(wish: Wish, seen: Observation, reason: str, impact: Impact = Impact.
     steps.extend(Step("lease-address", network.name, f"for {name}") for network in spec.networks)
     on_trial = seen.on_trial or (impact is Impact.RECREATE and wish.runs)
     steps.append(Step("write-record", name, detail={"wanted": STARTED if wish.runs else "", "on_trial": on_trial}))
-    return [*steps, *(_start(wish, spec, config) if wish.runs else [])]
+    if wish.runs:
+        return [*steps, *_start(wish, spec, config)]
+    return [*steps, *([Step("write-hosts", name, "so that others know its name")] if spec.networks else [])]
 
 
 def _start(wish: Wish, spec: ContainerSpec, image: ImageConfig, reason: str = "") -> list[Step]:
@@ -187,7 +189,7 @@ def start_steps(spec: ContainerSpec, image: ImageConfig, reason: str = "") -> li
 
 def _converge(wish: Wish, seen: Observation, wanted: ContainerSpec) -> list[Step]:
     """A container that is the one asked for: its state, then what can be changed or mended while it runs."""
-    conflicts.refuse(wanted)
+    conflicts.refuse(wanted, wish.given)
     macs.refuse(wanted, seen.mac_holders)
     image = seen.record.image_config if seen.record else ImageConfig()
     upkeep.check_healthy(wish.state, wanted, image)

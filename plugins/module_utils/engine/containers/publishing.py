@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Which ports a container publishes: those that its task lists, and with `publish_all_ports` all that are exposed.
+While it is in no network it publishes none.
 
 A port of the host that is chosen stays the container's: the record remembers it, and only when somebody else has it at
 the next start is another one chosen.
@@ -19,6 +20,8 @@ from .record import ContainerRecord
 def wanted(spec: ContainerSpec, image: ImageConfig) -> tuple[PublishedPort, ...]:
     """The ports as asked for; those whose port of the host is to be chosen are marked so. Without an address of the
     host they are on that of the first network, if it has one for them."""
+    if not spec.networks:
+        return ()
     found = [*spec.ports, *(_all_others(spec, image) if spec.publish_all_ports else ())]
     return tuple(sorted(replace(port, host_ip=port.host_ip or spec.host_binding) for port in found))
 

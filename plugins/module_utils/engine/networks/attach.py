@@ -16,6 +16,7 @@ from typing import Optional
 from ...core.paths import Paths
 from ...core.plan import Plan
 from ...network import netns, veth
+from .foresight import Change, Networks
 from .leases import Leased, holders, lease, mac_holder, mac_taken, members, release
 from .observe import observe_kernel
 from .packetfilter import Sight
@@ -24,7 +25,9 @@ from .published import evict, publish, published, unpublish
 from .record import NetworkRecord, host_binding, lan_of, load
 
 __all__ = [
+    "Change",
     "Leased",
+    "Networks",
     "Plug",
     "Sight",
     "connect",
@@ -35,6 +38,7 @@ __all__ = [
     "evict",
     "holders",
     "host_binding",
+    "is_for_containers",
     "lease",
     "load",
     "mac_holder",
@@ -79,9 +83,8 @@ def create_netns(path: str) -> None:
     veth.raise_loopback(path)
 
 
-def repair_plan(paths: Paths, name: str, sight: Optional[Sight] = None) -> Plan:
+def repair_plan(paths: Paths, record: NetworkRecord, sight: Optional[Sight] = None) -> Plan:
     """What must be done so that the network is as its record says; run it with the table of `actions.py`."""
-    record = load(paths, name)
     return plan_repair(record, observe_kernel(paths, record, sight or Sight(paths)))
 
 
@@ -104,11 +107,16 @@ def misplaced(record: NetworkRecord, ips: Iterable[str]) -> str:
     """Why these addresses are not all that the network gives to a container; empty when they are."""
     versions = {entry.version for entry in record.spec.ipam_config}
     for ip in ips:
-        entry = record.place_of(ip)
-        if entry is None or ip in (entry.gateway, *entry.aux_addresses.values()):
+        if not is_for_containers(record, ip):
             return f"{ip} is no address for it there any more"
-        versions.discard(entry.version)
+        versions.discard(6 if ":" in ip else 4)
     return f"the network has IPv{versions.pop()} now" if versions else ""
+
+
+def is_for_containers(record: NetworkRecord, ip: str) -> bool:
+    """Whether the network may give the address to one of them."""
+    entry = record.place_of(ip)
+    return entry is not None and ip not in (entry.gateway, *entry.aux_addresses.values())
 
 
 def _cable(record: NetworkRecord, container_id: str, plug: Plug) -> veth.Cable:

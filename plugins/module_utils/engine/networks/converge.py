@@ -14,19 +14,21 @@ from ...linux.files import locked
 from .actions import actions, new_record
 from .attach import repair_plan
 from .describe import describe
+from .foresight import Change
 from .hearsay import Heard, sift
 from .observe import observe
 from .plan import plan_absent, plan_present, resolve
-from .record import find
+from .record import NetworkRecord, load
 
 
 class Outcome(NamedTuple):
-    """The plan, run or not, the network as it is afterwards (in check mode: as it would be), who was in it, and what
-    could not be believed of what other hosts say."""
+    """The plan, run or not, the network as it is afterwards (in check mode: as it would be), who was in it, what that
+    means for them, and what could not be believed of what other hosts say."""
 
     plan: Plan
     network: Optional[dict[str, Any]]
     members: tuple[str, ...] = ()
+    change: Change = Change()
     doubts: tuple[str, ...] = ()
 
 
@@ -50,17 +52,34 @@ def ensure(
         plan = plan_present(wanted, given, seen, names=heard.names, force=force)
         if not check:
             apply(plan, actions(paths), observer)
-    record = find(paths, wanted.name) if plan and not check else seen.record
-    shown = describe(paths, record or new_record(seen, spec))
-    return Outcome(plan, shown, tuple(seen.members), heard.doubts)
+    record = new_record(seen, spec) if check or not plan else load(paths, wanted.name)
+    return Outcome(plan, describe(paths, record), tuple(seen.members), _change(plan, record), heard.doubts)
+
+
+def _change(plan: Plan, record: NetworkRecord) -> Change:
+    hit = frozenset(step.detail["container_id"] for step in plan if step.name == "disconnect-container")
+    return Change(record, hit, restores(plan))
+
+
+def restores(plan: Plan) -> bool:
+    """Whether all rules of the packet filter are put back."""
+    return any(step.name == "restore-rules" for step in plan)
 
 
 def remove(
-    paths: Paths, name: str, *, force: bool = False, check: bool = False, observer: Observer = silent
+    paths: Paths,
+    name: str,
+    *,
+    force: bool = False,
+    leaving: Collection[str] = (),
+    restored: bool = False,
+    check: bool = False,
+    observer: Observer = silent,
 ) -> Outcome:
-    """Nothing is left of the network."""
+    """Nothing is left of the network. `leaving` are the ids of containers that are not in it any more by then; with
+    `restored` all rules of the packet filter are there again."""
     with _locks(paths, name, check):
-        plan = plan_absent(observe(paths, name), force=force)
+        plan = plan_absent(observe(paths, name), force=force, leaving=leaving, restored=restored)
         if not check:
             apply(plan, actions(paths), observer)
     return Outcome(plan, None)
@@ -69,7 +88,7 @@ def remove(
 def mend(paths: Paths, name: str, *, observer: Observer = silent) -> Plan:
     """The network is as its record says."""
     with _locks(paths, name, check=False):
-        plan = repair_plan(paths, name)
+        plan = repair_plan(paths, load(paths, name))
         apply(plan, actions(paths), observer)
     return plan
 

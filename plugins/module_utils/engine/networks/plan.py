@@ -61,14 +61,19 @@ def plan_repair(record: NetworkRecord, seen: Observation) -> Plan:
     return Plan.of(_kernel_steps(record.spec, seen))
 
 
-def plan_absent(seen: Observation, *, force: bool = False) -> Plan:
-    """Nothing is left of the network. The record goes last: whatever is interrupted, the next run knows what to do."""
+def plan_absent(
+    seen: Observation, *, force: bool = False, leaving: Collection[str] = (), restored: bool = False
+) -> Plan:
+    """Nothing is left of the network. The record goes last: whatever is interrupted, the next run knows what to do.
+
+    By then those who are `leaving` will have left, and its rules are `restored` if somebody took them away.
+    """
     if seen.members and not force:
         raise _in_use(seen, seen.members, "remove", "remove them first, or give force: true to disconnect them")
     ours = seen.bridge is not None and seen.bridge.kind == "bridge" and seen.bridge.alias in ("", seen.alias)
     known = seen.directory or (ours and seen.bridge is not None and bool(seen.bridge.alias))
-    steps = _disconnect_steps(seen, seen.members) if known else []
-    if seen.bridge_name in seen.rules.owners():
+    steps = _disconnect_steps(seen, seen.members.keys() - set(leaving)) if known else []
+    if restored or seen.bridge_name in seen.rules.owners():
         steps.append(_step("remove-rules", seen.bridge_name, seen))
     if seen.overlay is not None and is_ours(seen.overlay, seen.alias):
         steps.append(_step("delete-vxlan", overlay.device_name(seen.bridge_name), seen))
