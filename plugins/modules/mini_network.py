@@ -34,7 +34,8 @@ options:
     description:
       - How the network is made. V(bridge) is a network of this host.
       - V(vxlan) is one network over many hosts, which O(vxlan) names. Each has a bridge with a slice of the addresses,
-        and routes to the slices of the others, through packets of VXLAN (UDP port 4789). They are not encrypted.
+        and routes to the slices of the others, through packets of VXLAN (UDP port 4789). They are taken from the other
+        hosts alone, and are not encrypted.
     type: str
     choices: [bridge, vxlan]
     default: bridge

@@ -48,7 +48,7 @@ def assert_complete(lab, hosts) -> None:
 def test_the_steps_of_its_life(lab):
     """What is killed below is all there is."""
     assert list(dict.fromkeys(names(span(lab, TWO)))) == CREATED
-    assert names(span(lab, THREE)) == ["write-network", "set-peers"]
+    assert names(span(lab, THREE)) == ["write-network", "install-rules", "set-peers"]
     assert names(remove(lab.paths, "mesh")) == REMOVED
 
 
@@ -71,7 +71,7 @@ def test_killed_while_creating_then_removed(lab, step):
 
 
 @one_backend
-@pytest.mark.parametrize("step", ["write-network", "set-peers"])
+@pytest.mark.parametrize("step", ["write-network", "install-rules", "set-peers"])
 @pytest.mark.parametrize(("old", "new"), [(TWO, THREE), (THREE, TWO)], ids=["more", "fewer"])
 def test_killed_while_hosts_come_and_go(lab, step, old, new):
     span(lab, old)

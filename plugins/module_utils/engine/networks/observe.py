@@ -79,10 +79,11 @@ def observe(paths: Paths, name: str, wanted: Optional[NetworkSpec] = None, firew
         record, corrupt = None, True
     interface = record.bridge if record else _bridge_name(paths, name, wanted)
     members = addresses(paths, name)
+    vxlan = (wanted and wanted.vxlan) or (record and record.spec.vxlan)
     ipv6 = any(spec.enable_ipv6 for spec in (wanted, record and record.spec) if spec)
+    ipv6 = ipv6 or bool(vxlan and ":" in vxlan.address)
     binding = wanted.driver_options.get(HOST_BINDING, "") if wanted else ""
     others = [other for other in every(paths) if other.name != name]
-    vxlan = (wanted and wanted.vxlan) or (record and record.spec.vxlan)
     with Rtnl() as host:
         state = bridge.observe(host, interface)
         new = record is None or _more(wanted, record.spec)

@@ -19,7 +19,7 @@ from ...core.paths import Paths
 from ...linux.files import locked
 from ...network.firewall.changes import Present
 from ...network.firewall.choice import Firewall, choose, driver
-from ...network.firewall.rules import Lan, Policy, Translation, family_of
+from ...network.firewall.rules import Lan, Policy, Translation
 from ..records import load, names_in, save
 from .host import remember, remembered
 from .record import every, lan_of
@@ -99,8 +99,8 @@ def restore_rules(paths: Paths, name: str) -> None:
 
 def _remembering(paths: Paths, name: str, wanted: Mapping[str, Policy]) -> Firewall:
     """The driver; that it has our rules is known before it has any."""
-    subnets = (subnet for policy in wanted.values() if isinstance(policy, Lan) for subnet in policy.subnets)
-    families = _families(paths, any(family_of(subnet) == 6 for subnet in subnets))
+    lans = [policy for policy in wanted.values() if isinstance(policy, Lan)]
+    families = _families(paths, any(6 in lan.families for lan in lans))
     if any(wanted.values()):
         remember(paths, firewall=name, families=families)
     return driver(name, families)

@@ -10,8 +10,8 @@ from typing import Optional
 from ...core.errors import Conflict, CorruptRecord, NotFound
 from ...core.names import check_name, interface_name
 from ...core.paths import DEFAULT_STATE_ROOT, Paths
-from ...core.specs import NetworkSpec, Subnet
-from ...network.firewall.rules import Lan
+from ...core.specs import NetworkSpec, Subnet, Vxlan
+from ...network.firewall.rules import Lan, Tunnel
 from ...network.leases import place_of
 from ..records import load as load_record
 from ..records import names_in
@@ -103,7 +103,13 @@ def lan_of(bridge: str, spec: NetworkSpec) -> Lan:
         unprotected=tuple(
             family for family, option in GATEWAY_MODES.items() if spec.driver_options.get(option) == UNPROTECTED
         ),
+        tunnel=_tunnel(spec.vxlan) if spec.vxlan else None,
     )
+
+
+def _tunnel(vxlan: Vxlan) -> Tunnel:
+    peers = sorted(address for host, address in vxlan.hosts.items() if host != vxlan.host)
+    return Tunnel(vxlan.vni, vxlan.port, vxlan.address, tuple(peers))
 
 
 def host_binding(record: NetworkRecord) -> str:

@@ -143,8 +143,12 @@ def _regroup(change: Change) -> Iterator[Edit]:
     family, table, chain = change.place
     for found in change.gone:
         yield Edit(family, table, "-D", chain, line=found.line)
+    # Each that is to come first is put before those that are there: the last of them begins.
+    for rule in reversed([rule for rule in change.come if rule.first]):
+        yield Edit(family, table, "-I", chain, rule=rule)
     for rule in change.come:
-        yield Edit(family, table, "-I" if rule.first else "-A", chain, rule=rule)
+        if not rule.first:
+            yield Edit(family, table, "-A", chain, rule=rule)
 
 
 def transaction(changes: Iterable[Edit]) -> str:

@@ -20,7 +20,19 @@ from .elements import meet, pack, unpack
 from .iptables import Iptables
 from .nfnetlink import Element, Exchange, Table
 from .rules import ATTEMPTS, ELEMENT, HOST, Policy, Rule, owner_of
-from .ruleset import CHAINS, KEYS, OF_HOST, OF_NETWORKS, OF_PORTS, TABLE, VALUES, WITH_RANGES, chains_of, rules_of
+from .ruleset import (
+    CHAINS,
+    KEYS,
+    OF_HOST,
+    OF_NETWORKS,
+    OF_PORTS,
+    TABLE,
+    VALUES,
+    WITH_RANGES,
+    chains_of,
+    hook_of,
+    rules_of,
+)
 
 PACKAGE = "nftables"
 DIALECT = Dialect("nftables", OF_HOST, rules_of)
@@ -180,7 +192,7 @@ def script(changes: list[Change], in_use: bool) -> Iterator[str]:
         yield from _frame()
     chains = [change for change in changes if change.place[1] == "chain"]
     elements = [change for change in changes if change.place[1] == ELEMENT]
-    yield from (f"add chain inet {TABLE} {change.place[2]}" for change in chains if change.place[2] not in CHAINS)
+    yield from (_chain(change.place[2]) for change in chains if change.place[2] not in CHAINS)
     for change in elements:
         keys = ", ".join(found.line for found in change.gone)
         yield f"delete element inet {TABLE} {change.place[2]} {{ {keys} }}" if keys else ""
@@ -207,8 +219,12 @@ def _frame() -> Iterator[str]:
         value = f" : {' . '.join(VALUES[name])}" if name in VALUES else ""
         flags = " flags interval;" if name in WITH_RANGES else ""
         yield f"add {kind} inet {TABLE} {name} {{ type {' . '.join(types)}{value};{flags} }}"
-    for chain, hook in CHAINS.items():
-        yield f"add chain inet {TABLE} {chain}" + (f" {{ {hook} }}" if hook else "")
+    yield from map(_chain, CHAINS)
+
+
+def _chain(name: str) -> str:
+    hook = hook_of(name)
+    return f"add chain inet {TABLE} {name}" + (f" {{ {hook} }}" if hook else "")
 
 
 def _rule(rule: Rule) -> str:

@@ -19,7 +19,7 @@ import ipaddress
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Union
+from typing import Optional, Union
 
 from ...core.specs import PublishedPort
 
@@ -61,11 +61,27 @@ class Rule:
 
 
 @dataclass(frozen=True)
+class Tunnel:
+    """The way between the hosts of a network: packets of VXLAN with the number `vni`, to the UDP port `port` of the
+    host's address `local`. They are taken from the `peers` alone: who else reaches the port cannot speak as one of the
+    network's containers."""
+
+    vni: int
+    port: int
+    local: str
+    peers: tuple[str, ...] = ()
+
+    @property
+    def family(self) -> int:
+        return family_of(self.local)
+
+
+@dataclass(frozen=True)
 class Lan:
     """A network. `isolate`: only what belongs to a published port comes in from other networks. `icc`: its containers
     reach each other. `masquerade`: what leaves it has the host's address. Behind the device `overlay` is the rest of
-    it, on other hosts. In the families that are `unprotected`, who routes to a container's own address from outside
-    reaches all of its ports; other networks do not.
+    it, on other hosts, by the way `tunnel`. In the families that are `unprotected`, who routes to a container's own
+    address from outside reaches all of its ports; other networks do not.
     """
 
     bridge: str
@@ -76,6 +92,12 @@ class Lan:
     masquerade: bool = True
     overlay: str = ""
     unprotected: tuple[int, ...] = ()
+    tunnel: Optional[Tunnel] = None
+
+    @property
+    def families(self) -> set[int]:
+        """Those that it has rules for."""
+        return {*map(family_of, self.subnets), *([self.tunnel.family] if self.tunnel else [])}
 
 
 @dataclass(frozen=True, order=True)

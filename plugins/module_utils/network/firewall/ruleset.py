@@ -10,6 +10,7 @@
       forward      filter       what enters a bridge: @into → into-BRIDGE; what leaves one: @out
       postrouting  nat          the way out: @leaving → leave-BRIDGE; and whose replies must come back through the
                                 host: @arriving → arrive-BRIDGE
+      from-BRIDGE  input        of a network over many hosts: its packets are taken from its other hosts alone
 
 A published port is an element of a map: of `at4`, by an address of the host, protocol and port, or of `any4`, where it
 is on all addresses. These are hash tables: ten thousand ports cost a packet what one does. Those that are for some
@@ -23,7 +24,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from .rules import ANYWHERE, ELEMENT, HOST, LOOPBACK, Lan, Policy, Rule, Translation, family_of
+from .rules import ANYWHERE, ELEMENT, HOST, LOOPBACK, Lan, Policy, Rule, Translation, Tunnel, family_of
 
 TABLE = "mini"
 CHAINS = {
@@ -34,6 +35,7 @@ CHAINS = {
     "postrouting": "type nat hook postrouting priority 105; policy accept;",
     "translate": "",
 }
+FROM = "from-"
 _WHAT = ("inet_proto", "inet_service")
 _ADDRESS = {family: f"ipv{family}_addr" for family in (4, 6)}
 _WHO = {family: (_ADDRESS[family], _ADDRESS[family], *_WHAT) for family in (4, 6)}
@@ -84,10 +86,15 @@ def _host_rules() -> Iterator[tuple[str, str]]:
 OF_HOST = tuple(Rule("chain", chain, (text,), HOST, family=0) for chain, text in _host_rules())
 
 
-def chains_of(bridge: str) -> tuple[str, str, str, str]:
-    """The chains of a network: what may enter it, whose source is changed on the way out and on the way in, and what
-    may go to other hosts that have a part of it."""
-    return f"into-{bridge}", f"leave-{bridge}", f"arrive-{bridge}", f"beyond-{bridge}"
+def chains_of(bridge: str) -> tuple[str, str, str, str, str]:
+    """The chains of a network: what may enter it, whose source is changed on the way out and on the way in, what may
+    go to other hosts that have a part of it, and what is taken from them."""
+    return f"into-{bridge}", f"leave-{bridge}", f"arrive-{bridge}", f"beyond-{bridge}", f"{FROM}{bridge}"
+
+
+def hook_of(chain: str) -> str:
+    """Where the kernel enters a chain; empty for one that is jumped to. Fragments have been put together by then."""
+    return "type filter hook input priority 0; policy accept;" if chain.startswith(FROM) else CHAINS.get(chain, "")
 
 
 def rules_of(owner: str, policy: Policy) -> tuple[Rule, ...]:
@@ -103,7 +110,7 @@ def rules_of(owner: str, policy: Policy) -> tuple[Rule, ...]:
 
 
 def _network(lan: Lan) -> Iterator[tuple[str, str]]:
-    into, leave, arrive, beyond = chains_of(lan.bridge)
+    into, leave, arrive, beyond, strangers = chains_of(lan.bridge)
     mine, translated = f'iifname "{lan.bridge}"', "ct status dnat"
     if lan.icc:
         yield into, f"{mine} accept"
@@ -127,6 +134,20 @@ def _network(lan: Lan) -> Iterator[tuple[str, str]]:
     # By address: where bridges call the packet filter (br_netfilter) it is not told here where a packet came in.
     for source in (*lan.subnets, *(LOOPBACK[family] for family in sorted(set(map(family_of, lan.subnets))))):
         yield arrive, f"{_ip(source)} saddr {source} {translated} masquerade"
+    if lan.tunnel:
+        yield strangers, _strangers(lan.tunnel)
+
+
+def _strangers(tunnel: Tunnel) -> str:
+    """The number of the network is behind the UDP header's 64 bits and 32 more (RFC 7348, section 5). Other networks,
+    and who else uses VXLAN on this host, may have the same port."""
+    them = f"{_ip(tunnel.local)} saddr != {{ {', '.join(tunnel.peers)} }}" if tunnel.peers else ""
+    return " ".join(
+        filter(
+            None,
+            (f"meta nfproto ipv{tunnel.family} udp dport {tunnel.port} @th,96,24 {tunnel.vni}", them, "drop"),
+        )
+    )
 
 
 def _ip(subnet: str) -> str:
@@ -135,7 +156,7 @@ def _ip(subnet: str) -> str:
 
 def _verdicts(lan: Lan) -> Iterator[tuple[str, tuple[str, ...]]]:
     key = f'"{lan.bridge}"'
-    into, leave, arrive, beyond = chains_of(lan.bridge)
+    into, leave, arrive, beyond, _strangers = chains_of(lan.bridge)
     yield "into", (key, f"jump {into}")
     if lan.overlay:
         yield "into", (f'"{lan.overlay}"', f"jump {beyond}")

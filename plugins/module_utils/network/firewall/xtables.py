@@ -11,6 +11,7 @@
                                        → MINI-OUT  what may leave it
                                          MINI-OPEN networks that are not isolated
                                          MINI-LANS what comes from any network at all
+            INPUT       → MINI-PEERS    of a network over many hosts: its packets are taken from its other hosts alone
 
 Each chain has a rule of the host's own. Where there is nothing for it to do it matches everything and says nothing:
 who empties a chain takes it along, and that is seen whosever rules were in there.
@@ -29,6 +30,7 @@ CHAINS = (
     ("filter", "MINI-OUT"),
     ("filter", "MINI-OPEN"),
     ("filter", "MINI-LANS"),
+    ("filter", "MINI-PEERS"),
     ("nat", "MINI-DNAT"),
     ("nat", "MINI-SNAT"),
 )
@@ -37,6 +39,9 @@ CHAINS = (
 TRANSLATED = ("-m", "conntrack", "--ctstate", "DNAT")
 ANSWERS = ("-m", "conntrack", "--ctstate", "RELATED,ESTABLISHED")
 LOCAL = ("-m", "addrtype", "--dst-type", "LOCAL")
+# Four bytes from an offset, shifted (iptables-extensions(8), u32): the number is 12 bytes behind the IP header.
+_NUMBER = {4: "0>>22&0x3C@12>>8", 6: "52>>8"}
+_PLAIN6 = "4>>8&0xFF=17"  # what follows the header of IPv6 is that of UDP
 _Args = tuple[str, ...]
 
 
@@ -63,11 +68,27 @@ def rules_of(owner: str, policy: Policy, family: int) -> tuple[Rule, ...]:
     if policy is None:
         return ()
     if isinstance(policy, Lan):
-        specs = list(_network(policy, family))
+        specs = [*_network(policy, family), *_strangers(policy, family)]
     else:
         mine = (each for each in policy if family_of(each.ip) == family)
         specs = [("nat", "MINI-DNAT", args) for each in mine for args in _translation(each)]
-    return tuple(Rule(table, chain, args, owner, False, family) for table, chain, args in specs)
+    return tuple(Rule(table, chain, args, owner, chain == "INPUT", family) for table, chain, args in specs)
+
+
+def _strangers(lan: Lan, family: int) -> Iterator[tuple[str, str, _Args]]:
+    """The packets are known by the port and the network's number. That of IPv6 is found in packets without extension
+    headers, and those of the hosts have none."""
+    tunnel = lan.tunnel
+    if tunnel is None or tunnel.family != family:
+        return
+    to_us = ("-p", "udp", "--dport", str(tunnel.port), "-m", "u32")
+    number = ("--u32", f"{_NUMBER[family]}={tunnel.vni}")
+    if family == 6:
+        yield "filter", "INPUT", (*to_us, "!", "--u32", _PLAIN6, "-j", "DROP")
+    yield "filter", "INPUT", (*to_us, *number, "-j", "MINI-PEERS")
+    for peer in tunnel.peers:
+        yield "filter", "MINI-PEERS", ("-s", peer, *to_us, *number, "-j", "RETURN")
+    yield "filter", "MINI-PEERS", (*to_us, *number, "-j", "DROP")
 
 
 def _network(lan: Lan, family: int) -> Iterator[tuple[str, str, _Args]]:
