@@ -8,12 +8,8 @@ from ansible_collections.mini.containers.plugins.module_utils.core.specs import 
 from ansible_collections.mini.containers.plugins.module_utils.network.firewall import ruleset, xtables
 from ansible_collections.mini.containers.plugins.module_utils.network.firewall.changes import Dialect, Found, Present
 from ansible_collections.mini.containers.plugins.module_utils.network.firewall.elements import Key, meet, pack, unpack
-from ansible_collections.mini.containers.plugins.module_utils.network.firewall.iptables import (
-    Iptables,
-    edits,
-    parse,
-    transaction,
-)
+from ansible_collections.mini.containers.plugins.module_utils.network.firewall.iptables import Iptables, parse
+from ansible_collections.mini.containers.plugins.module_utils.network.firewall.restore import back, edits, transaction
 from ansible_collections.mini.containers.plugins.module_utils.network.firewall.rules import (
     Lan,
     translations,
@@ -256,9 +252,10 @@ def test_what_differs_is_put_right(there):
     places = {(edit.table, edit.chain) for edit in changes}
     for place in places:
         gone = [edit.line for edit in changes if (edit.table, edit.chain) == place and edit.verb == "-D"]
-        come = [edit.rule for edit in changes if (edit.table, edit.chain) == place and edit.verb == "-A"]
+        come = [edit.line for edit in changes if (edit.table, edit.chain) == place and edit.verb == "-A"]
         assert len(gone) == len([rule for rule in there if (rule.table, rule.chain) == place])
-        assert come == [rule for rule in WEB if (rule.table, rule.chain) == place]
+        mine = [rule for rule in WEB if (rule.table, rule.chain) == place]
+        assert come == [" ".join([*rule.args, "-m comment --comment", rule.tag]) for rule in mine]
 
 
 def test_others_stay():
@@ -278,6 +275,19 @@ def test_the_last_takes_the_chains_along():
         verbs = [edit.verb for edit in changes if edit.table == table]
         assert verbs == sorted(verbs, key=["-D", "-F", "-X"].index)
     assert edits(read(foreign), {"mini-web": None}) == []
+
+
+def test_back_to_what_was_there():
+    """Each place in its order, the jumps where they were, and no chain that was not."""
+    nothing, all_of_it = read("*filter\n-A FORWARD -s 198.51.100.1 -j DROP\nCOMMIT\n"), read(listing(*HOST, *WEB))
+    assert back(all_of_it, all_of_it) == []
+    made = back(nothing, all_of_it)
+    assert [edit.verb for edit in made if edit.chain in ("FORWARD", "MINI-OUT")] == ["-N", "-I", "-A", "-A"]
+    gone = back(all_of_it, nothing)
+    assert {edit.verb for edit in gone} == {"-D", "-F", "-X"}
+    other = read(listing(*HOST, *reversed(WEB)))
+    lines = [edit.line for edit in back(other, all_of_it) if (edit.chain, edit.verb) == ("MINI-IN", "-A")]
+    assert lines == [found.line for found in all_of_it.rules[4, "filter", "MINI-IN"] if found.owner != "host"]
 
 
 def test_comments_as_both_kinds_of_iptables_write_them():

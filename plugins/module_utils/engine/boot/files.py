@@ -118,6 +118,7 @@ _ENGINE = (
     "network/firewall/iptables.py",
     "network/firewall/nfnetlink.py",
     "network/firewall/nftables.py",
+    "network/firewall/restore.py",
     "network/firewall/rules.py",
     "network/firewall/ruleset.py",
     "network/firewall/xtables.py",

@@ -52,7 +52,7 @@ def actions(paths: Paths) -> dict[str, Action]:
         "set-peers": Action(bound(_set_peers), bound(_restore_peers)),
         "write-names": Action(bound(_write_names), bound(_restore_names)),
         "allow-forwarding": Action(bound(_allow_forwarding), bound(_forbid_forwarding)),
-        "remove-rules": Action(bound(_remove_rules)),
+        "remove-rules": Action(bound(_remove_rules), bound(_restore_rules)),
         "delete-vxlan": Action(bound(_delete_vxlan)),
         "delete-bridge": Action(bound(_delete_bridge)),
         "give-back-forwarding": Action(bound(_give_back_forwarding)),

@@ -36,7 +36,7 @@ def _forwards(protocol: int) -> bool:
 
 
 def _of_host(family: int) -> tuple[Rule, ...]:
-    return (Rule("filter", "FORWARD", ("-j", CHAIN), HOST, True, family, MARK),)
+    return (Rule("filter", "FORWARD", ("-j", CHAIN), HOST, family, MARK),)
 
 
 def _rules_of(owner: str, policy: Policy, family: int) -> tuple[Rule, ...]:
@@ -44,7 +44,7 @@ def _rules_of(owner: str, policy: Policy, family: int) -> tuple[Rule, ...]:
         return ()
     devices = filter(None, (policy.bridge, policy.overlay))
     ways = [(direction, device) for device in devices for direction in ("-i", "-o")]
-    return tuple(Rule("filter", CHAIN, (*way, "-j", "ACCEPT"), owner, False, family, MARK) for way in ways)
+    return tuple(Rule("filter", CHAIN, (*way, "-j", "ACCEPT"), owner, family, MARK) for way in ways)
 
 
 GATE = Vocabulary((("filter", CHAIN),), _of_host, _rules_of, MARK)

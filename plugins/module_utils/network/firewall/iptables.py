@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Callable, NamedTuple, Optional
 
-from ...core.errors import Busy, StepFailed
+from ...core.errors import Busy, MiniError, StepFailed
 from ..command import Finished, find, run
 from . import xtables
-from .changes import Change, Dialect, Found, Present, planned
+from .changes import Dialect, Found, Present
+from .restore import Edit, back, edits, transaction
 from .rules import ATTEMPTS, TAG, Policy, Rule, owner_of
 
 PACKAGE = "iptables"
@@ -36,17 +37,6 @@ class Vocabulary(NamedTuple):
 
 
 WORDS = Vocabulary(xtables.CHAINS, xtables.of_host, xtables.rules_of)
-
-
-class Edit(NamedTuple):
-    """One line of a transaction. `verb` is `-N`, `-A`, `-I`, `-D`, `-F` or `-X`; `rule` is new, `line` is present."""
-
-    family: int
-    table: str
-    verb: str
-    chain: str
-    rule: Optional[Rule] = None
-    line: str = ""
 
 
 class Iptables:
@@ -79,17 +69,30 @@ class Iptables:
         return self.observe()
 
     def apply(self, wanted: Mapping[str, Policy], before: Optional[Mapping[str, Policy]] = None) -> bool:
-        """Observe, and change what differs. The caller holds the firewall's lock; whether there was anything to do."""
+        """Observe, and change what differs. The caller holds the firewall's lock; whether there was anything to do.
+
+        The kernel takes each family, and of legacy each table, by itself. When one is refused, those before it are
+        taken back: nobody is left with half of what he needs.
+        """
+        present = at_first = self.observe()
         for attempt in range(1, ATTEMPTS + 1):
-            changes = edits(self.observe(), wanted, self.vocabulary.chains)
+            changes = edits(present, wanted, self.vocabulary.chains)
             if not changes:
                 return attempt > 1
             done = self._restore(changes)
             if done.code == 0:
                 return True
-            if done.code == LOCK_HELD or attempt == ATTEMPTS:
-                raise _failure("change the packet filter's rules", done)
-        return True
+            if done.code == LOCK_HELD:
+                break
+            present = self.observe()
+        failure = _failure("change the packet filter's rules", done)
+        failure.message += self._take_back(at_first)
+        raise failure
+
+    def _take_back(self, before: Present) -> str:
+        """Our rules are as they were; else what to add to the reason why they were changed."""
+        undone = self._restore(back(self.observe(), before, self.vocabulary.chains))
+        return f"; what was changed before that could not be taken back: {_reason(undone)}" if undone.code else ""
 
     def _restore(self, changes: list[Edit]) -> Finished:
         done = Finished(0, "", "")
@@ -121,67 +124,18 @@ def parse(listing: str, family: int, present: Present, mark: str = TAG) -> None:
                 present.add((family, table, chain), Found(match[1], owner, line))
 
 
-def edits(
-    present: Present, wanted: Mapping[str, Policy], chains: tuple[tuple[str, str], ...] = xtables.CHAINS
-) -> list[Edit]:
-    """What makes the rules of each owner in `wanted` those of its policy. Rules of other owners stay as they are."""
-    in_use, changes = planned(present, wanted)
-    families = dict.fromkeys(rule.family for rule in present.dialect.host)
-    places = [(family, *chain) for family in families for chain in chains]
-    result = [Edit(*place[:2], "-N", place[2]) for place in places if in_use and place not in present.chains]
-    for change in changes:
-        result += _regroup(change)
-    if not in_use:
-        # All are emptied before any is deleted, because a chain that is jumped to cannot go.
-        gone = [place for place in places if place in present.chains]
-        result += [Edit(*place[:2], verb, place[2]) for verb in ("-F", "-X") for place in gone]
-    tables = list(dict.fromkeys(table for table, _chain in chains))
-    return sorted(result, key=lambda edit: (edit.family, tables.index(edit.table)))
-
-
-def _regroup(change: Change) -> Iterator[Edit]:
-    family, table, chain = change.place
-    for found in change.gone:
-        yield Edit(family, table, "-D", chain, line=found.line)
-    # Each that is to come first is put before those that are there: the last of them begins.
-    for rule in reversed([rule for rule in change.come if rule.first]):
-        yield Edit(family, table, "-I", chain, rule=rule)
-    for rule in change.come:
-        if not rule.first:
-            yield Edit(family, table, "-A", chain, rule=rule)
-
-
-def transaction(changes: Iterable[Edit]) -> str:
-    """The edits of one family, sorted by table, as the input of iptables-restore."""
-    lines: list[str] = []
-    table = ""
-    for edit in changes:
-        if edit.table != table:
-            lines += ["COMMIT"] if table else []
-            lines.append(f"*{edit.table}")
-            table = edit.table
-        lines.append(_line(edit))
-    return "\n".join([*lines, "COMMIT", ""])
-
-
-def _line(edit: Edit) -> str:
-    if edit.verb == "-N":
-        return f":{edit.chain} - [0:0]"
-    if edit.rule is None:
-        return f"{edit.verb} {edit.chain} {edit.line}".rstrip()
-    # Names, addresses and ports only: nothing in a rule of ours needs quotes.
-    return " ".join([edit.verb, edit.chain, *edit.rule.args, "-m", "comment", "--comment", edit.rule.tag])
-
-
-def _failure(what: str, done: Finished) -> Exception:
-    reason = " ".join(done.errors.split()) or f"exit code {done.code}"
+def _failure(what: str, done: Finished) -> MiniError:
     if done.code == LOCK_HELD:
         holder = lock_holder(LOCK_FILE)
         return Busy(
             f"cannot {what}: the xtables lock ({LOCK_FILE}) is held by {holder} for more than {LOCK_WAIT} s",
             hint="wait for that program, or end it if it hangs",
         )
-    return StepFailed(f"cannot {what}: {reason}")
+    return StepFailed(f"cannot {what}: {_reason(done)}")
+
+
+def _reason(done: Finished) -> str:
+    return " ".join(done.errors.split()) or f"exit code {done.code}"
 
 
 def lock_holder(path: str) -> str:

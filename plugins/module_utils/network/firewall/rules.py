@@ -44,7 +44,6 @@ class Rule:
     chain: str
     args: tuple[str, ...]
     owner: str
-    first: bool = False
     family: int = 4
     mark: str = TAG
 

@@ -60,7 +60,7 @@ def of_host(family: int) -> tuple[Rule, ...]:
         ("nat", "POSTROUTING", ("-j", "MINI-SNAT")),
         *((table, chain, ()) for table, chain in CHAINS if chain != "MINI-FORWARD"),
     ]
-    return tuple(Rule(table, chain, args, HOST, chain == "FORWARD", family) for table, chain, args in specs)
+    return tuple(Rule(table, chain, args, HOST, family) for table, chain, args in specs)
 
 
 def rules_of(owner: str, policy: Policy, family: int) -> tuple[Rule, ...]:
@@ -72,7 +72,7 @@ def rules_of(owner: str, policy: Policy, family: int) -> tuple[Rule, ...]:
     else:
         mine = (each for each in policy if family_of(each.ip) == family)
         specs = [("nat", "MINI-DNAT", args) for each in mine for args in _translation(each)]
-    return tuple(Rule(table, chain, args, owner, chain == "INPUT", family) for table, chain, args in specs)
+    return tuple(Rule(table, chain, args, owner, family) for table, chain, args in specs)
 
 
 def _strangers(lan: Lan, family: int) -> Iterator[tuple[str, str, _Args]]:
