@@ -14,7 +14,8 @@ import os
 import resource
 import signal
 import stat
-from typing import Any, NoReturn
+import struct
+from typing import Any, Callable, NoReturn
 
 from ..linux import capabilities, libc, scheduling, seccomp
 from ..linux.files import write_kernel
@@ -23,6 +24,8 @@ from .filters import Filter
 from .report import StepError
 from .users import User
 
+LISTENER = b"\x04"
+NUMBER = struct.Struct("=i")
 COREDUMP_FILTER = "0x33"  # core(5): the kernel's default
 GLIBC_SIGNALS = (32, 33)  # SIGCANCEL and SIGSETXID: signal(3) refuses them, so Python cannot reset them
 
@@ -182,17 +185,21 @@ def become(user: User, process: dict[str, Any]) -> None:
         libc.prctl(libc.PR_SET_NO_NEW_PRIVS, 1)
 
 
-def filter_calls(found: Filter | None, process: dict[str, Any], *, last: bool) -> int:
+def filter_calls(found: Filter | None, process: dict[str, Any], ask: Callable[[bytes], None], *, last: bool) -> None:
     """Go under the filter of system calls, if there is one and this is the time; asked twice, it happens once.
 
     Without no_new_privs the kernel wants CAP_SYS_ADMIN for it, so it comes before the capabilities go, and the
     filter has to let pass what is still to do. With it the filter comes last of all: what it has to allow is
-    the program's need alone. The result is the descriptor for the filter's listener, -1 without one.
+    the program's need alone.
+
+    Who is outside takes a copy of the listener's end by the number that we `ask` with: so no call but write(2) has to
+    get through before a listener answers.
     """
     if found and bool(process.get("noNewPrivileges")) == last:
         fd = seccomp.install(found.program, found.flags)
-        return fd if found.listens else -1
-    return -1
+        if found.listens:
+            ask(LISTENER + NUMBER.pack(fd))
+            os.close(fd)
 
 
 def keep_only(fds: list[int], preserved: int = 0) -> list[int]:

@@ -10,12 +10,14 @@ from __future__ import annotations
 import contextlib
 import os
 import select
+from typing import Callable
 
 from ..linux import libc
 from ..linux.process import Process, exit_code
 from . import confine, report
+from .confine import LISTENER, NUMBER
 from .report import Report
-from .usher import BORN, GO, PID, Visitor, enter
+from .usher import BORN, GO, Visitor, enter
 
 NOT_RUNNING = Report("join", 0, "", "the container is not running")
 KILLED = Report("join", 0, "", "the process was killed before its program ran")
@@ -54,13 +56,22 @@ class Entry:
 
     def born(self) -> int | Report:
         """The process that the usher has made, which waits for us; or what failed. Does not wait itself."""
+        return self._number(BORN)
+
+    def listener(self) -> int | Report:
+        """A copy of the descriptor that the usher has for the listener of its filter; or what failed."""
+        number = self._number(LISTENER)
+        return number if isinstance(number, Report) else libc.pidfd_getfd(self.usher_fd, number)
+
+    def _number(self, mark: bytes) -> int | Report:
+        """What the usher says with `mark`."""
         try:
-            said = os.read(self._sync_fd, 1 + PID.size)
+            said = os.read(self._sync_fd, 1 + NUMBER.size)
         except BlockingIOError:
             return KILLED  # and who it may have made waits in vain
+        if said[:1] == mark:
+            return int(NUMBER.unpack(said[1:])[0])
         os.set_blocking(self._sync_fd, True)
-        if said[:1] == BORN:
-            return int(PID.unpack(said[1:])[0])
         return report.parse(said + report.read_all(self._sync_fd)) if said else KILLED
 
     def let_go(self, pid: int) -> None:
@@ -68,12 +79,18 @@ class Entry:
 
         It may be dead already: that shows when it is waited for.
         """
-        with contextlib.suppress(ProcessLookupError, BrokenPipeError):
+        with contextlib.suppress(ProcessLookupError):
             confine.set_scheduler(self._process, pid)
+            self.go_on()
+
+    def go_on(self) -> None:
+        """Who waits for us may go on."""
+        with contextlib.suppress(BrokenPipeError):
             os.write(self._go_fd, GO)
 
     def problem(self) -> Report | None:
         """What failed inside; None once the program runs."""
+        os.set_blocking(self._sync_fd, True)
         said = report.read_all(self._sync_fd)
         return report.parse(said) if said else None
 
@@ -83,8 +100,14 @@ class Entry:
             os.close(fd)
 
 
-def begin(visitor: Visitor, target: Process) -> int | Report:
+HandOver = Callable[[int, int], None]
+"""Gives the listener of a filter its end: the pid of who is under the filter, and the descriptor, which is closed."""
+
+
+def begin(visitor: Visitor, target: Process, hand_over: HandOver | None = None) -> int | Report:
     """Start the process beside `target`: the pid of our child once its program runs, or what failed.
+
+    A filter that leaves calls to a listener needs `hand_over`.
 
     Python reads files at any time: a traceback shows lines of source, decoded as they themselves ask for. A caller
     whose root was the container's would take the image's files for its own (CVE-2019-14271).
@@ -98,16 +121,30 @@ def begin(visitor: Visitor, target: Process) -> int | Report:
         return Report("fork", exc.errno or 0, "", "")
     finally:
         os.close(pidfd)
-    entry.wait()
-    born = entry.born()
-    failed = born if isinstance(born, Report) else _release(entry, born)
-    entry.close()
-    os.waitpid(entry.usher, 0)
+    try:
+        born = _born(entry, hand_over if visitor.filter and visitor.filter.listens else None)
+        failed = born if isinstance(born, Report) else _release(entry, born)
+    finally:
+        entry.close()
+        os.waitpid(entry.usher, 0)
     if failed is None:
         return born
     if isinstance(born, int):
         os.waitpid(born, 0)
     return NOT_RUNNING if target.ending() else failed
+
+
+def _born(entry: Entry, hand_over: HandOver | None) -> int | Report:
+    """The process, once it is there. Before it comes, the listener has to be."""
+    if hand_over:
+        entry.wait()
+        fd = entry.listener()
+        if isinstance(fd, Report):
+            return fd
+        hand_over(entry.usher, fd)
+        entry.go_on()
+    entry.wait()
+    return entry.born()
 
 
 def _release(entry: Entry, pid: int) -> Report | None:

@@ -201,14 +201,7 @@ class Child:
 
     def filter_calls(self) -> None:
         """As long as the process may, unless no_new_privs lets it wait."""
-        self._filter_calls(last=False)
-
-    def _filter_calls(self, *, last: bool) -> None:
-        """The parent takes a copy of the listener's end, by its number: no call but write(2) has to get through."""
-        fd = confine.filter_calls(self.filter, self.bundle.process, last=last)
-        if fd >= 0:
-            self._ask(LISTENER + fd.to_bytes(4, "little"))
-            os.close(fd)
+        confine.filter_calls(self.filter, self.bundle.process, self._ask, last=False)
 
     def become(self) -> None:
         """Groups, user, capabilities."""
@@ -225,7 +218,8 @@ class Child:
     def filter_calls_for_listener(self) -> None:
         """With no_new_privs: while the parent is there, who alone can reach the listener."""
         if self.filter and self.filter.listens:
-            self._filter_calls(last=True)
+            confine.filter_calls(self.filter, self.bundle.process, self._ask, last=True)
+            self.filter = None
 
     def wait_for_go(self) -> None:
         """The parent writes down who we are before the program can run, so that no crash can orphan it."""
@@ -251,8 +245,7 @@ class Child:
 
     def filter_calls_at_last(self) -> None:
         """With no_new_privs: nothing but the exec is left to do."""
-        if self.filter and not self.filter.listens:
-            self._filter_calls(last=True)
+        confine.filter_calls(self.filter, self.bundle.process, self._ask, last=True)
 
     def execute(self) -> None:
         """The sync pipe closes with the exec, which tells the monitor that it worked."""
@@ -265,7 +258,6 @@ def sysctl_path(name: str) -> str:
     return name if first >= 0 and name[first] == "/" else name.translate(str.maketrans("./", "/."))
 
 
-LISTENER = b"\x04"
 HOOKS = b"\x05"
 READY = b"\x06"
 GO = b"\x07"

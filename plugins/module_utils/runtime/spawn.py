@@ -35,7 +35,7 @@ class Birth(NamedTuple):
 
     def take_listener(self) -> int:
         """Our copy of the descriptor that the child has for the listener of its filter, once it is at that mark."""
-        number = int.from_bytes(os.read(self.sync_fd, 4), "little")
+        (number,) = confine.NUMBER.unpack(os.read(self.sync_fd, confine.NUMBER.size))
         pidfd = libc.pidfd_open(self.pid)
         try:
             return libc.pidfd_getfd(pidfd, number)

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import errno
 import os
-import struct
 from typing import Any, Callable, NoReturn
 
 from ..linux import capabilities, libc
@@ -22,6 +21,7 @@ from ..linux.cgroups.detect import open_cgroup
 from ..linux.files import write_kernel
 from . import confine, console, report, users
 from .bundle import Bundle, environment
+from .confine import NUMBER
 from .filters import Filter
 from .report import StepError
 
@@ -30,7 +30,6 @@ from .report import StepError
 ENTERED = libc.CLONE_NEWNS | libc.CLONE_NEWUTS | libc.CLONE_NEWIPC | libc.CLONE_NEWNET | libc.CLONE_NEWCGROUP
 ENTERED_IF_OWNED = (libc.CLONE_NEWTIME, libc.CLONE_NEWUSER)
 BORN = b"\x06"
-PID = struct.Struct("=i")
 GO = b"\x07"
 
 
@@ -110,11 +109,14 @@ class Visitor:
 
     def filter_calls(self) -> None:
         """As long as the process may, unless no_new_privs lets it wait."""
-        confine.filter_calls(self.filter, self.process, last=False)
+        confine.filter_calls(self.filter, self.process, self._ask, last=False)
 
     def filter_calls_before_birth(self) -> None:
-        """Who may trace could take the process before it has come under its filter."""
-        if "CAP_SYS_PTRACE" in ((self.process.get("capabilities") or {}).get("bounding") or ()):
+        """Who may trace could take the process before it has come under its filter; and a listener may be asked by all
+        that comes after it.
+        """
+        granted = (self.process.get("capabilities") or {}).get("bounding") or ()
+        if self.filter and (self.filter.listens or "CAP_SYS_PTRACE" in granted):
             self.filter_calls_at_last()
             self.filter = None
 
@@ -137,9 +139,13 @@ class Visitor:
         if os.read(self.go_fd, 1) != GO:
             os._exit(1)
 
+    def _ask(self, what: bytes) -> None:
+        os.write(self.sync_fd, what)
+        self.wait_for_go()
+
     def filter_calls_at_last(self) -> None:
         """With no_new_privs: nothing but the exec is left to do."""
-        confine.filter_calls(self.filter, self.process, last=True)
+        confine.filter_calls(self.filter, self.process, self._ask, last=True)
 
     def execute(self) -> None:
         """The sync pipe closes with the exec, which tells the caller that it worked."""
@@ -179,7 +185,7 @@ def enter(visitor: Visitor) -> NoReturn:
         step = "birth"
         pid = _clone()
         if pid:
-            os.write(visitor.sync_fd, BORN + PID.pack(pid))
+            os.write(visitor.sync_fd, BORN + NUMBER.pack(pid))
             os._exit(0)
         for step, action in INSIDE:
             action(visitor)

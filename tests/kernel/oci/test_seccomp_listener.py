@@ -146,6 +146,39 @@ def test_calls_that_the_runtime_itself_needs(bundle: Any, listener: Listener, no
     assert {"execve", "read", "close"} <= set(listener.seen)
 
 
+@BOTH
+@pytest.mark.parametrize("capability", ["CAP_KILL", "CAP_SYS_PTRACE"])
+def test_exec(bundle: Any, listener: Listener, no_new_privs: bool, capability: str) -> None:
+    """Each process has a filter of its own, and the listener a descriptor for each."""
+    names = ("mkdir", "mkdirat", "execve", "read", "close", "clone", "setresuid", "exit_group", "sendmsg")
+    ask(bundle, listener.path, *names, no_new_privs=no_new_privs, listenerMetadata="m")
+    bundle.process["capabilities"]["bounding"] = [*bundle.process["capabilities"]["bounding"], capability]
+    bundle.sh("while :; do sleep 1; done")
+    bundle.ok("run", "--detach", "c1")
+    listener.refused = {"mkdir": errno.ENOMEDIUM, "mkdirat": errno.ENOMEDIUM}
+    listener.seen.clear()
+    done = bundle.call("exec", "c1", "sh", "-c", "ls /proc/self/fd; mkdir /x 2>&1; exit 3")
+    assert (done.returncode, done.stdout.split()[:4]) == (3, ["0", "1", "2", "3"]), done.stderr
+    assert "No medium found" in done.stdout
+    assert {"execve", "read"} <= set(listener.seen)
+    first, second = listener.states
+    assert second["state"] == bundle.state()
+    assert (second["metadata"], second["state"]["status"]) == ("m", "running")
+    assert second["pid"] not in (first["pid"], 0)
+
+
+def test_exec_without_a_listener(bundle: Any, tmp_path: Path) -> None:
+    """The process does not come, and the container stays."""
+    gone = Listener(tmp_path / "gone.sock")
+    ask(bundle, gone.path, "mkdir")
+    bundle.sh("while :; do sleep 1; done")
+    bundle.ok("run", "--detach", "c1")
+    gone.close()
+    assert "failed to connect with seccomp agent" in bundle.refused("exec", "c1", "true")
+    assert len(bundle.ok("ps", "--format", "json", "c1").split(",")) <= 2
+    assert bundle.state()["status"] == "running"
+
+
 def test_a_listener_that_is_gone(bundle: Any, tmp_path: Path) -> None:
     """The call is answered by the kernel then: nobody holds the descriptor but the listener."""
     gone = Listener(tmp_path / "gone.sock")

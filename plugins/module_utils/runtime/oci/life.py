@@ -19,7 +19,7 @@ from ...core.errors import Conflict, MiniError, StepFailed
 from ...linux import libc, userns
 from ...linux.cgroups import further
 from ...linux.cgroups.detect import hierarchies, open_cgroup
-from .. import console, filters, hooks, init, report, spawn, state
+from .. import confine, console, filters, hooks, init, report, spawn, state
 from .. import exec as executor
 from ..bundle import Bundle
 from ..report import Report, StepError
@@ -130,7 +130,7 @@ def _bring_up(container: Container, bundle: Bundle, options: argparse.Namespace)
     for kind, told in _outside(bundle, birth):
         hooks.run(kind, told, json.dumps(container.told(CREATING)).encode(), bundle.directory)
     if filter_ and filter_.listens:
-        _insist(birth.expect(init.LISTENER))
+        _insist(birth.expect(confine.LISTENER))
         listener.hand_over(bundle, container.told(CREATING), birth.pid, birth.take_listener())
         birth.let_go()
     _insist(birth.expect(init.READY))

@@ -6,15 +6,16 @@ from __future__ import annotations
 import argparse
 import json
 import os
+from functools import partial
 from typing import Any
 
-from ...core.errors import BadInput, Conflict, HostLacks
+from ...core.errors import BadInput, Conflict
 from ...linux.capabilities import NUMBER
 from .. import console, filters
 from .. import exec as executor
 from ..report import Report
 from ..usher import Visitor
-from . import config
+from . import config, listener
 from .life import FILTERS, failure, foreground, write_pid
 from .store import CREATING, PAUSED, STOPPED, Container, find
 
@@ -34,12 +35,10 @@ def execute(options: argparse.Namespace) -> int:
     wanted = _process(options, container)
     config.check_process(wanted)
     filter_ = filters.wanted(bundle, filters.place(bundle, os.path.join(options.root, FILTERS)))
-    if filter_ and filter_.listens:
-        raise HostLacks("SCMP_ACT_NOTIFY cannot be had for exec here")
     visitor = Visitor(bundle, filter_, wanted)
     visitor.preserved = options.preserve_fds
     ours, visitor.console_fd = _console(options, bool(wanted.get("terminal")))
-    begun = executor.begin(visitor, process)
+    begun = executor.begin(visitor, process, partial(listener.hand_over, bundle, container.told(status)))
     if isinstance(begun, Report):
         raise failure(begun)
     if options.pid_file:
