@@ -144,7 +144,7 @@ options:
         description: V(local), which is the only one.
         type: str
       volume_options:
-        description: Has to be empty. A volume is a directory, which has no options.
+        description: Has to be empty. C(driver_options) of M(mini.containers.mini_volume) says what leads there instead.
         type: dict
   volumes_from:
     description:

@@ -30,6 +30,12 @@ options:
     type: str
     choices: [local]
     default: local
+  driver_options:
+    description:
+      - Has to be empty. What C(type), C(device) and C(o) say to Docker's local driver is said elsewhere here. A
+        directory of the host is a bind mount of the container, memory is a mount of the type C(tmpfs), and another file
+        system is mounted by M(ansible.posix.mount) and bound.
+    type: dict
   labels:
     description: Labels, for people and their tools. All of them; those not listed are removed.
     type: dict
@@ -95,6 +101,7 @@ ARGUMENT_SPEC: dict[str, Any] = {
     "name": {"type": "str", "required": True, "aliases": ["volume_name"]},
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
     "driver": {"type": "str", "choices": ["local"], "default": "local"},
+    "driver_options": {"type": "dict"},
     "labels": {"type": "dict"},
     "recreate": {"type": "str", "choices": ["always", "never", "options-changed"], "default": "never"},
     **STATE_ROOT_OPTION,

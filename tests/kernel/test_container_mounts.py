@@ -178,7 +178,7 @@ def test_options_of_a_tmpfs(host: Any) -> None:
         ({"type": "tmpfs", "tmpfs_options": [{"size": "lots"}]}, "size"),
         ({"type": "tmpfs", "tmpfs_mode": "rwx"}, "'rwx' is not a mode"),
         ({"type": "volume", "source": "v", "volume_driver": "nfs"}, "'nfs', which is not there"),
-        ({"type": "volume", "source": "v", "volume_options": {"type": "nfs"}}, "has none"),
+        ({"type": "volume", "source": "v", "volume_options": {"type": "nfs"}}, "has no options"),
     ],
 )
 def test_fields_that_make_no_sense(host: Any, mount: dict[str, Any], text: str) -> None:

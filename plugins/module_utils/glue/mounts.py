@@ -15,6 +15,7 @@ from ..image import reference
 from .options import table
 from .options import text as text_of
 from .tmpfs import memory
+from .volume import refuse_options
 
 _FORM = "write it as source:/target, source:/target:ro or /target"
 # What means nothing here: labels of SELinux, and how late a virtual machine's file system may be.
@@ -158,11 +159,7 @@ def _check_driver(target: str, entry: dict[str, Any]) -> None:
     driver = entry.get("volume_driver") or "local"
     if driver != "local":
         raise BadInput(f"mounts: the volume_driver of {target} is {driver!r}, which is not there", hint="local is")
-    if entry.get("volume_options"):
-        raise BadInput(
-            f"mounts: volume_options of {target}: a volume is a directory, which has none",
-            hint="mount what it is to be on the host, and bind that; or give the type tmpfs",
-        )
+    refuse_options(f"mounts: volume_options of {target}", entry.get("volume_options"))
 
 
 def _memory(entry: dict[str, Any]) -> list[str]:
