@@ -21,9 +21,20 @@ T = TypeVar("T")
 
 
 def encode(value: Any) -> bytes:
-    """A dataclass as indented JSON, so that a person can read the state directory."""
-    document = {"schema": SCHEMA, **dataclasses.asdict(value)}
-    return json.dumps(document, indent=1, sort_keys=True, ensure_ascii=True).encode() + b"\n"
+    """A dataclass as JSON with a line for each of its fields, so that a person can read the state directory.
+
+    The lines are put together here: told to indent, the encoder is ten times slower.
+    """
+    document = {"schema": SCHEMA, **_fields(value)}
+    lines = (f" {_ENCODER.encode(name)}: {_ENCODER.encode(document[name])}" for name in sorted(document))
+    return ("{\n" + ",\n".join(lines) + "\n}\n").encode()
+
+
+def _fields(value: Any) -> dict[str, Any]:
+    return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+
+
+_ENCODER = json.JSONEncoder(sort_keys=True, default=_fields)
 
 
 def decode(cls: type[T], raw: bytes, source: str) -> T:

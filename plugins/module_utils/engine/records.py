@@ -7,9 +7,10 @@ half made, and everything else goes on working.
 
 from __future__ import annotations
 
+import functools
 import json
 import os
-from typing import Any, Optional, TypeVar
+from typing import Any, Optional, TypeVar, cast
 
 from ..core import codec
 from ..core.errors import CorruptRecord
@@ -28,7 +29,15 @@ def load(cls: type[T], path: str) -> Optional[T]:
     except OSError as exc:
         raise CorruptRecord(f"cannot read the record {path}: {exc.strerror}", path=path, errno=exc.errno) from exc
     with open(fd, "rb") as handle:
-        return codec.decode(cls, handle.read(), path)
+        found: T = _decoded(cast(Any, cls), handle.read(), path)
+        return found
+
+
+@functools.lru_cache(maxsize=64)
+def _decoded(cls: type[Any], raw: bytes, path: str) -> Any:
+    """Many ask for a network's record on the way of a container. To read it again shows whether it is the same, and to
+    make it an object is most of the work."""
+    return codec.decode(cls, raw, path)
 
 
 def save(record: Any, path: str, *, durable: bool = True) -> None:

@@ -90,6 +90,12 @@ class ImageStore:
             )
         return image
 
+    def still(self, image: StoredImage) -> StoredImage:
+        """The image that was found, if it is still there, or has come again with another manifest."""
+        if any(entry.digest == image.manifest_digest for entry in self.layout.entries()):
+            return image
+        return self.resolve(image.id)
+
     def images(self) -> list[StoredImage]:
         """All images, by name; one that cannot be read does not hide the others."""
         entries = self.layout.entries()

@@ -15,6 +15,7 @@ import ipaddress
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Optional
 
 from ..core.errors import Conflict, StepFailed
 from ..core.names import interface_name
@@ -105,7 +106,9 @@ def attach(cable: Cable, netns: str) -> None:
             raise StepFailed(f"cannot attach {cable.inside}: the bridge {cable.bridge} is gone", errno=errno.ENODEV)
         near, far = rtnl.link(host, cable.host), rtnl.link(inside, cable.inside)
         if near is None or far is None or _is_another(cable, near, far):
-            _replace(host, inside, cable, netns, bridge.index)
+            for socket, left in ((host, near), (inside, far)):
+                _delete(socket, left)
+            _lay(host, cable, netns, bridge.index)
             near, far = rtnl.link(host, cable.host), rtnl.link(inside, cable.inside)
         if near is None or far is None:
             raise StepFailed(
@@ -123,10 +126,8 @@ def _is_another(cable: Cable, near: rtnl.Link, far: rtnl.Link) -> bool:
     return cable.mac not in ("", far.mac) or near.alias not in ("", cable.label)
 
 
-def _replace(host: Rtnl, inside: Rtnl, cable: Cable, netns: str, bridge: int) -> None:
-    """Delete what is left of the cable, and lay a new one."""
-    for socket, name in ((host, cable.host), (inside, cable.inside)):
-        _delete(socket, name)
+def _lay(host: Rtnl, cable: Cable, netns: str, bridge: int) -> None:
+    """A new cable."""
     fd = os.open(netns, os.O_RDONLY | os.O_CLOEXEC)
     try:
         rtnl.create_veth(host, cable.host, cable.inside, fd, cable.hardware, cable.mtu, bridge)
@@ -167,19 +168,16 @@ def _configure(inside: Rtnl, cable: Cable, index: int) -> None:
 def raise_loopback(netns: str) -> None:
     """Bring up the loopback interface, which is born down: programs count on 127.0.0.1 even without a network."""
     with Rtnl(netns) as inside:
-        loopback = rtnl.link(inside, "lo")
-        if loopback is not None and not loopback.up:
-            rtnl.set_link(inside, loopback.index)
+        rtnl.set_link(inside, rtnl.LOOPBACK_IFINDEX)
 
 
 def detach(host_end: str) -> None:
     """Remove the cable, both ends; nothing to do when it is gone."""
     with Rtnl() as host:
-        _delete(host, host_end)
+        _delete(host, rtnl.link(host, host_end))
 
 
-def _delete(socket: Rtnl, name: str) -> None:
-    found = rtnl.link(socket, name)
+def _delete(socket: Rtnl, found: Optional[rtnl.Link]) -> None:
     if found is None:
         return
     try:

@@ -121,7 +121,7 @@ class Actions:
         store = ImageStore(self.paths)
         with store.locked():
             mounts = storage.named(step.detail["mounts"], store)
-            self._reserve(step.detail["spec"], store.resolve(step.detail["image"].id), mounts)
+            self._reserve(step.detail["spec"], store.still(step.detail["image"]), mounts)
 
     def _reserve(self, spec: ContainerSpec, image: StoredImage, mounts: tuple[Mount, ...]) -> None:
         old = whole(self.paths, behind(self.paths.name_aside(self.name)))

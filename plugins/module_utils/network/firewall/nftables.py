@@ -75,7 +75,7 @@ class Nftables:
         """
         changed = self._apply(wanted, before)
         networks = {owner: policy for owner, policy in wanted.items() if not isinstance(policy, tuple)}
-        opened = [each.apply(networks) for each in self.gates if networks]
+        opened = [each.apply(networks) for each in self.gates] if networks else []
         return changed or any(opened)
 
     def _apply(self, wanted: Mapping[str, Policy], before: Optional[Mapping[str, Policy]]) -> bool:

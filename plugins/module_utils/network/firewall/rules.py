@@ -19,6 +19,7 @@ import ipaddress
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Optional, Union
 
 from ...core.specs import PublishedPort
@@ -52,7 +53,7 @@ class Rule:
         """Where the order of an owner's rules matters."""
         return self.family, self.table, self.chain
 
-    @property
+    @cached_property
     def tag(self) -> str:
         """The comment that marks the rule as ours: found again by it, and a changed rule has another."""
         text = "\0".join((self.table, self.chain, *self.args))
