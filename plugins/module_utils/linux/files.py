@@ -174,24 +174,6 @@ def open_in_root(root_fd: int, path: str | bytes, flags: int, mode: int = 0) -> 
     return libc.openat2(root_fd, path or ".", flags, IN_ROOT, mode)
 
 
-def make_dirs_in_root(root_fd: int, path: str, mode: int = 0o755) -> int:
-    """Create a directory and its parents inside `root_fd`; an O_PATH descriptor of it is returned.
-
-    Each component is resolved inside the root, so existing links are followed as the container would follow them.
-    """
-    done = ""
-    for part in [part for part in path.split("/") if part not in ("", ".")]:
-        parent = open_in_root(root_fd, done or "/", os.O_PATH | os.O_DIRECTORY)
-        try:
-            if part != "..":
-                with contextlib.suppress(FileExistsError):
-                    os.mkdir(part, mode, dir_fd=parent)
-        finally:
-            os.close(parent)
-        done = f"{done}/{part}"
-    return open_in_root(root_fd, done or "/", os.O_PATH | os.O_DIRECTORY)
-
-
 def remove_tree(path: str) -> None:
     """Remove a directory and all below it: any depth, no link followed, nothing to do if it is not there.
 

@@ -18,7 +18,8 @@ import tty
 from typing import Any, NamedTuple
 
 from ..linux import libc
-from ..linux.files import make_dirs_in_root, open_in_root
+from ..linux.files import open_in_root
+from ..linux.inroot import make_dirs_in_root
 from ..linux.mount import bind
 from .report import StepError
 

@@ -13,7 +13,7 @@ import os
 import stat
 from typing import Any, NamedTuple
 
-from ..linux.files import make_dirs_in_root
+from ..linux.inroot import make_dirs_in_root
 from ..linux.mount import fd_path
 from .report import StepError
 

@@ -13,9 +13,10 @@ import json
 import os
 from typing import Any, Callable, NoReturn
 
-from ..linux import capabilities, libc
+from ..linux import capabilities, libc, loopback
 from ..linux.cgroups.detect import Hierarchies
-from ..linux.files import make_dirs_in_root, write_kernel
+from ..linux.files import write_kernel
+from ..linux.inroot import make_dirs_in_root
 from . import confine, console, hooks, report, rootfs, users
 from .bundle import OF_CHILDREN, Bundle, environment
 from .filters import Filter
@@ -45,6 +46,7 @@ class Child:
         self.sync_fd = -1
         self.go_fd = -1
         self.root_fd = -1
+        self.mounter: Mounter | None = None
         self.null_fd = -1
         self.terminal_fd = -1
         self.users_fd = -1
@@ -76,6 +78,8 @@ class Child:
             else:
                 new |= flag
         libc.unshare(new)
+        if new & libc.CLONE_NEWNET:
+            loopback.bring_up()
 
     def new_keyring(self) -> None:
         """Before anything could be found in the one inherited."""
@@ -85,6 +89,9 @@ class Child:
     def reset_inherited(self) -> None:
         """Signals, umask and what else a session hands on."""
         confine.reset_inherited(self.bundle.process)
+
+    def set_scheduler(self) -> None:
+        """The kernel's answer says only that it refuses: the step has a name of its own."""
         confine.set_scheduler(self.bundle.process)
 
     def set_sysctls(self) -> None:
@@ -117,7 +124,8 @@ class Child:
 
     def mount_all(self) -> None:
         """proc, sys, dev, the volumes."""
-        Mounter(self.root_fd, self.bundle, self.groups, self.users_fd).mount_all()
+        self.mounter = Mounter(self.root_fd, self.bundle, self.groups, self.users_fd)
+        self.mounter.mount_all()
 
     def find_user(self) -> None:
         """Names are looked up in the image while its root is still only a directory."""
@@ -158,6 +166,8 @@ class Child:
 
     def hide(self) -> None:
         """Last of all mounts, so that none can be laid over them."""
+        if self.mounter:
+            self.mounter.restrict()
         rootfs.mask(self.root_fd, self.bundle.linux.get("maskedPaths") or [], self.null_fd)
         rootfs.protect(self.root_fd, self.bundle.linux.get("readonlyPaths") or [])
 
@@ -268,6 +278,7 @@ STEPS: tuple[tuple[str, Callable[[Child], Any]], ...] = (
     ("namespaces", Child.enter_namespaces),
     ("keyring", Child.new_keyring),
     ("reset", Child.reset_inherited),
+    ("scheduler", Child.set_scheduler),
     ("hostname", Child.set_names),
     ("users", Child.act_for_users),
     ("root", Child.mount_root),

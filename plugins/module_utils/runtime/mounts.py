@@ -14,17 +14,18 @@ from typing import Any
 
 from ..linux import libc
 from ..linux.cgroups.detect import Hierarchies
-from ..linux.files import make_dirs_in_root, open_in_root
+from ..linux.files import open_in_root
+from ..linux.inroot import make_dirs_in_root, make_file_in_root
 from ..linux.mount import (
     MNT_DETACH,
     MS_BIND,
     MS_RDONLY,
     MS_REC,
     MS_REMOUNT,
+    Change,
     Options,
     bind,
     fd_path,
-    make_read_only,
     parse_options,
     propagate,
 )
@@ -51,10 +52,10 @@ class Mounter:
         self.bundle = bundle
         self.groups = groups
         self.users_fd = users_fd
-        self.made_read_only_later: list[str] = []
+        self.restricted_later: list[tuple[str, Change, bool]] = []
 
     def mount_all(self) -> None:
-        """The mounts in the order given, the devices, and last the restrictions that would have been in the way."""
+        """The mounts in the order given, and the devices."""
         for entry in self.bundle.mounts:
             if entry["destination"] != "/":
                 self.mount_one(entry)
@@ -62,9 +63,12 @@ class Mounter:
             self._populate_dev()
         for device in self.bundle.linux.get("devices") or ():
             devices.make(self.root_fd, device)
-        for path in self.made_read_only_later:
+
+    def restrict(self) -> None:
+        """What would have been in the way: of mounts in a read-only tmpfs, of a terminal's place in such a /dev."""
+        for path, change, recursive in self.restricted_later:
             mounted = open_in_root(self.root_fd, path, os.O_PATH)
-            make_read_only(mounted)
+            change.apply(mounted, recursive=recursive)
             os.close(mounted)
 
     def mount_one(self, entry: dict[str, Any]) -> None:
@@ -112,6 +116,8 @@ class Mounter:
             mounted = open_in_root(self.root_fd, path, os.O_PATH)
             propagate(mounted, options.propagation)
             os.close(mounted)
+        if any(options.below):
+            self.restricted_later.append((path, options.below, True))
 
     def _mount_tmpfs(self, entry: dict[str, Any], options: Options) -> None:
         path = entry["destination"]
@@ -129,11 +135,11 @@ class Mounter:
             copyup.copy_tree(target, mounted)
             os.close(mounted)
         os.close(target)
-        self._restrict(path, options)
         if _clean(entry) == "/dev":
             self._populate_dev()
+        self._restrict(path, options)
         if options.flags & MS_RDONLY:
-            self.made_read_only_later.append(path)
+            self.restricted_later.append((path, Change(MS_RDONLY), False))
 
     def _mode(self, path: str) -> int | None:
         """The mode of the directory at `path`, None when there is none."""
@@ -177,7 +183,10 @@ class Mounter:
         source = self._source(entry)
         is_directory = stat.S_ISDIR(os.fstat(source).st_mode)
         path = entry["destination"]
-        target = self._directory(path, plain=_clean(entry) == "/proc") if is_directory else self._file(path)
+        if is_directory:
+            target = self._directory(path, plain=_clean(entry) == "/proc")
+        else:
+            target = make_file_in_root(self.root_fd, path)
         if stat.S_ISDIR(os.fstat(target).st_mode) != is_directory:
             # move_mount(2) would say EINVAL.
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), path)
@@ -203,14 +212,6 @@ class Mounter:
             return open_in_root(volume, os.path.relpath(path, entry[WITHIN]), os.O_PATH)
         finally:
             os.close(volume)
-
-    def _file(self, path: str) -> int:
-        """The file at `path` in the new root, made empty when missing."""
-        with contextlib.suppress(FileNotFoundError):
-            return open_in_root(self.root_fd, path, os.O_PATH)
-        os.close(make_dirs_in_root(self.root_fd, os.path.dirname(path)))
-        os.close(open_in_root(self.root_fd, path, os.O_WRONLY | os.O_CREAT, 0o644))
-        return open_in_root(self.root_fd, path, os.O_PATH)
 
     def _mount_cgroup(self, path: str, options: Options) -> None:
         """The container's own view of its cgroup. With v1 a tmpfs holds one mount for each hierarchy."""

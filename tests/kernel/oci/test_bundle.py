@@ -145,6 +145,68 @@ def test_propagation(bundle: Any, mounted: Path, root: str, option: str, inwards
         subprocess.run(["umount", mounted / "in"], check=True)
 
 
+@pytest.mark.parametrize(("link", "place"), [("../run/x/y", "run/x/y"), ("/srv/z", "srv/z"), ("../../../up", "up")])
+def test_a_link_that_leads_to_nothing_as_a_mounts_place(bundle: Any, link: str, place: str) -> None:
+    """Images have their /etc/resolv.conf and /etc/localtime so: what the link says is made, inside the root."""
+    (bundle.directory / "host").mkdir()
+    (bundle.directory / "host" / "file").write_text("shown")
+    (bundle.rootfs / "etc").mkdir(exist_ok=True)
+    (bundle.rootfs / "etc" / "file").symlink_to(f"{link}/file")
+    (bundle.rootfs / "etc" / "directory").symlink_to(f"{link}/directory")
+    bundle.mount("/etc/file", "bind", bundle.directory / "host" / "file", "bind")
+    bundle.mount("/etc/directory/below", "bind", bundle.directory / "host", "bind")
+    bundle.mount("/etc/directory", "tmpfs", "tmpfs", "mode=750")
+    assert bundle.run(f"cat /{place}/file /etc/file; stat -c %a /{place}/directory") == "shownshown750\n"
+    assert sorted(os.listdir(bundle.rootfs / place / "directory")) == ["below"]
+
+
+def test_a_terminal_in_a_read_only_dev(bundle: Any) -> None:
+    bundle.process["terminal"] = True
+    bundle.config["mounts"][1]["options"].append("ro")
+    assert bundle.run("tty; touch /dev/x; exit 0").splitlines() == [
+        "/dev/pts/0",
+        "touch: /dev/x: Read-only file system",
+    ]
+
+
+def test_a_link_in_a_circle_is_no_place(bundle: Any) -> None:
+    (bundle.rootfs / "one").symlink_to("two")
+    (bundle.rootfs / "two").symlink_to("one")
+    bundle.mount("/one", "tmpfs", "tmpfs")
+    assert "Too many levels" in bundle.refused("create", "c1")
+
+
+def test_restrictions_of_new_file_systems(bundle: Any) -> None:
+    """With an `r` an option holds for what is mounted below, too; without one for the mount alone."""
+    (bundle.directory / "host").mkdir()
+    for place, option in (("/all", "rro"), ("/one", "ro")):
+        bundle.mount(place, "tmpfs", "tmpfs", option, "rnoexec")
+        bundle.mount(f"{place}/in", "bind", bundle.directory / "host", "bind")
+    bundle.config["mounts"][0]["options"] = ["rro"]
+    bundle.sh("for place in /all /all/in /one /one/in /proc; do grep \" $place \" /proc/mounts | cut -d' ' -f4; done")
+    kept = [sorted({"ro", "rw", "noexec"} & set(line.split(","))) for line in bundle.run().splitlines()]
+    assert kept == [["noexec", "ro"], ["noexec", "ro"], ["noexec", "ro"], ["noexec", "rw"], ["ro"]]
+
+
+def test_an_ambient_capability_that_the_kernel_would_not_let_be(bundle: Any) -> None:
+    """It is left out, as under runc and crun, and the others stay."""
+    sets = bundle.process["capabilities"]
+    sets.update(inheritable=["CAP_CHOWN"], ambient=["CAP_CHOWN", "CAP_KILL"])
+    bundle.sh("grep CapAmb /proc/self/status")
+    done = bundle.call("run", "c1")
+    assert (done.returncode, done.stdout) == (0, "CapAmb:\t0000000000000001\n")
+    assert "not ambient: CAP_KILL" in done.stderr
+
+
+def test_an_empty_home_is_none(bundle: Any) -> None:
+    bundle.process["env"].append("HOME=")
+    assert bundle.run("echo $HOME") == bundle.run("unset HOME; echo ~root") != "\n"
+
+
+def test_the_loopback_interface_is_up(bundle: Any) -> None:
+    assert int(bundle.run("cat /sys/class/net/lo/flags"), 16) & 1
+
+
 def test_tmpfs_with_what_was_below(bundle: Any) -> None:
     deep = bundle.rootfs / "data" / "deep"
     deep.mkdir(parents=True)
@@ -251,6 +313,10 @@ def test_seccomp_as_the_specification_has_it(bundle: Any) -> None:
     assert "No space left" in bundle.run("mkdir /x 2>&1; exit 0")
 
 
+def _limit(kind: str, soft: int = 1) -> dict[str, Any]:
+    return {"type": kind, "soft": soft, "hard": 1}
+
+
 @pytest.mark.parametrize(
     ("change", "text"),
     [
@@ -264,7 +330,13 @@ def test_seccomp_as_the_specification_has_it(bundle: Any) -> None:
         (lambda config: config["process"].update(scheduler={"policy": "SCHED_ISO"}), "no policy 'SCHED_ISO'"),
         (lambda config: config["process"].update(scheduler={"policy": "SCHED_RR", "flags": ["X"]}), "no flag X"),
         (lambda config: config["process"].update(scheduler={"policy": "SCHED_RR", "priority": 2**40}), "is no number"),
-        (lambda config: config["process"].update(scheduler={"policy": "SCHED_FIFO", "priority": 1000}), "Invalid arg"),
+        (
+            lambda config: config["process"].update(scheduler={"policy": "SCHED_RR", "priority": 1000}),
+            "failed at scheduler: Invalid arg",
+        ),
+        (lambda config: config["process"].update(rlimits=[_limit("RLIMIT_MANY")]), "no limit ['RLIMIT_MANY']"),
+        (lambda config: config["process"].update(rlimits=[_limit("RLIMIT_CORE")] * 2), "rlimits names one twice"),
+        (lambda config: config["process"].update(rlimits=[_limit("RLIMIT_CORE", soft=2)]), "soft is above hard"),
         (lambda config: config["process"].update(ioPriority={"class": "IOPRIO_CLASS_NONE"}), "there is no class"),
         (
             lambda config: config["process"].update(ioPriority={"class": "IOPRIO_CLASS_BE", "priority": 8}),

@@ -7,6 +7,7 @@ import argparse
 import json
 import os
 import re
+import resource
 from typing import Any
 
 from ...core.errors import BadInput, HostLacks, NotFound
@@ -89,6 +90,7 @@ def check_process(process: dict[str, Any]) -> None:
     _demand(os.path.isabs(process.get("cwd", "")), f"process.cwd: {process.get('cwd')!r} is not an absolute path")
     for name in _NOT_HAD["process"]:
         _demand(not process.get(name), f"process.{name} cannot be had here")
+    _check_rlimits(process.get("rlimits") or [])
     _check_scheduling(process.get("scheduler"), process.get("ioPriority"))
     if process.get("apparmorProfile") and not os.path.exists("/sys/module/apparmor/parameters/enabled"):
         raise HostLacks("process.apparmorProfile: this host has no AppArmor")
@@ -100,7 +102,29 @@ def check_process(process: dict[str, Any]) -> None:
         lacking.update(set(asked) - set(granted[kind]))
     if lacking:
         warn(f"warning: nobody here can grant {', '.join(sorted(lacking))}")
+    _limit_ambient(granted)
     process["capabilities"] = granted
+
+
+def _limit_ambient(granted: dict[str, list[str]]) -> None:
+    """What is not permitted and inheritable, too, the kernel does not let be ambient (capabilities(7))."""
+    possible = set(granted["permitted"]) & set(granted["inheritable"])
+    lacking = set(granted["ambient"]) - possible
+    if lacking:
+        warn(f"warning: not permitted and inheritable, so not ambient: {', '.join(sorted(lacking))}")
+        granted["ambient"] = [name for name in granted["ambient"] if name in possible]
+
+
+def _check_rlimits(limits: list[dict[str, Any]]) -> None:
+    """Each once, as the specification demands, and none that its hard limit would not let be."""
+    kinds = [entry.get("type") for entry in limits]
+    unknown = [kind for kind in kinds if not (str(kind).startswith("RLIMIT_") and hasattr(resource, str(kind)))]
+    _demand(not unknown, f"process.rlimits: there is no limit {unknown[:1]}")
+    _demand(len(kinds) == len(set(kinds)), "process.rlimits names one twice")
+    for entry in limits:
+        values: list[int] = [entry[name] for name in ("soft", "hard") if isinstance(entry.get(name), int)]
+        _demand(len(values) == 2, f"process.rlimits: {entry['type']} lacks a number")
+        _demand(values[0] <= values[1], f"process.rlimits: {entry['type']}: soft is above hard")
 
 
 def _check_scheduling(scheduler: Any, io_priority: Any) -> None:
