@@ -146,7 +146,7 @@ def _config(directory: str) -> str:
 
 
 def environment(process: dict[str, Any], home: str) -> dict[bytes, bytes]:
-    """The process's environment, from nothing: the list of the bundle, and HOME when it is not in it.
+    """The process's environment, from nothing: the list of the bundle, and HOME when it is not in it, or empty.
 
     An entry without `=` is malformed and dropped; of two with the same name the later one counts.
     """
@@ -155,5 +155,6 @@ def environment(process: dict[str, Any], home: str) -> dict[bytes, bytes]:
         name, separator, value = entry.partition("=")
         if separator and name:
             found[os.fsencode(name)] = os.fsencode(value)
-    found.setdefault(b"HOME", os.fsencode(home or "/"))
+    if not found.get(b"HOME"):
+        found[b"HOME"] = os.fsencode(home or "/")
     return found

@@ -126,6 +126,51 @@ def test_update(bundle: Any) -> None:
     assert _numbers(pids / "pids.max") == [20]
 
 
+def test_update_below_a_limit_of_the_parents(bundle: Any) -> None:
+    """Period and quota are two files, and the one without the other would be more than the parent's."""
+    parent, group = bundle.group("cpu").parent, bundle.group("cpu")
+    bundle.sh("sleep 1000")
+    bundle.linux["resources"]["cpu"] = {"quota": 40_000, "period": 100_000}
+    bundle.ok("run", "--detach", "c1")
+    (parent / "cpu.cfs_quota_us").write_text("50000")
+    for period, quota in ((10_000, 4_000), (200_000, 90_000)):
+        bundle.ok("update", "--cpu-period", str(period), "--cpu-quota", str(quota), "c1")
+        assert _numbers(group / "cpu.cfs_period_us") + _numbers(group / "cpu.cfs_quota_us") == [period, quota]
+    bundle.ok("delete", "--force", "c1")
+    (parent / "cpu.cfs_quota_us").write_text("-1")
+
+
+@pytest.mark.skipif(not os.path.exists("/sys/fs/cgroup/cpu/cpu.idle"), reason="this kernel has no idle groups")
+def test_idle_and_burst(bundle: Any) -> None:
+    group = bundle.group("cpu")
+    bundle.sh("sleep 1000")
+    bundle.linux["resources"]["cpu"] = {"quota": 50_000, "burst": 10_000, "idle": 1, "shares": 512}
+    bundle.ok("run", "--detach", "c1")
+    assert _numbers(group / "cpu.idle") + _numbers(group / "cpu.cfs_burst_us") == [1, 10_000]
+    bundle.ok("update", "--cpu-share", "256", "c1")
+    (bundle.directory / "r.json").write_text(json.dumps({"cpu": {"idle": 0, "burst": 0}}))
+    bundle.ok("update", "--resources", "r.json", "c1")
+    assert _numbers(group / "cpu.idle") + _numbers(group / "cpu.cfs_burst_us") == [0, 0]
+    bundle.ok("delete", "--force", "c1")
+
+
+def test_signals(bundle: Any) -> None:
+    """0 only asks; and what a first process without a pid namespace leaves behind can be killed after it."""
+    bundle.linux["namespaces"] = [entry for entry in bundle.linux["namespaces"] if entry["type"] != "pid"]
+    bundle.sh("sleep 1000 & echo $! > /pid; while true; do sleep 0.1; done")
+    bundle.ok("run", "--detach", "c1")
+    left = int(eventually((bundle.rootfs / "pid").read_text))
+    bundle.ok("kill", "c1", "0")
+    assert "no signal 'NONE'" in bundle.refused("kill", "c1", "NONE")
+    os.kill(bundle.state()["pid"], signal.SIGKILL)
+    eventually(lambda: bundle.state()["status"] == "stopped")
+    assert "container not running" in bundle.refused("kill", "c1", "0")
+    bundle.ok("kill", "c1", "KILL")
+    eventually(lambda: not bundle.group("pids").joinpath("cgroup.procs").read_text())
+    assert not os.path.exists(f"/proc/{left}/exe")
+    assert "container not running" in bundle.refused("kill", "c1", "KILL")
+
+
 def test_a_bundle_that_names_no_cgroup_gets_one(bundle: Any) -> None:
     name = f"none-{os.getpid()}"
     bundle.sh("sleep 1000")

@@ -49,6 +49,8 @@ def _path(cgroup: Cgroup, controller: str, file: str) -> str:
     raise HostLacks(f"cannot set {file}: the host has no {controller} cgroup controller that can do this")
 
 
+# Keys of `linux.resources.cpu`, with v1's file and v2's. Zero is a value.
+_CPU = (("burst", "cpu.cfs_burst_us", "cpu.max.burst"), ("idle", "cpu.idle", "cpu.idle"))
 # Group and key of `linux.resources`, and v1's controller and file.
 _V1_NUMBERS = (
     ("cpu", "realtimePeriod", "cpu", "cpu.rt_period_us"),
@@ -63,6 +65,7 @@ def _v1(resources: dict[str, Any]) -> Iterator[Line]:
         value = (resources.get(group) or {}).get(key)
         if value:
             yield controller, file, str(value)
+    yield from _cpu(resources, 0)
     for entry in (resources.get("blockIO") or {}).get("weightDevice") or ():
         yield "blkio", "blkio.weight_device", f"{entry['major']}:{entry['minor']} {entry['weight']}"
     for entry in (resources.get("network") or {}).get("priorities") or ():
@@ -75,6 +78,7 @@ def _v1(resources: dict[str, Any]) -> Iterator[Line]:
 
 
 def _v2(resources: dict[str, Any]) -> Iterator[Line]:
+    yield from _cpu(resources, 1)
     for entry in resources.get("hugepageLimits") or ():
         yield "hugetlb", f"hugetlb.{entry['pageSize']}.max", str(entry["limit"])
     yield from _rdma(resources)
@@ -82,6 +86,13 @@ def _v2(resources: dict[str, Any]) -> Iterator[Line]:
         if "/" in file or file.startswith("cgroup."):
             raise BadInput(f"linux.resources.unified: {file!r} is not a limit")
         yield file.partition(".")[0], file, value
+
+
+def _cpu(resources: dict[str, Any], column: int) -> Iterator[Line]:
+    for key, *files in _CPU:
+        value = (resources.get("cpu") or {}).get(key)
+        if value is not None:
+            yield "cpu", files[column], str(value)
 
 
 def _rdma(resources: dict[str, Any]) -> Iterator[Line]:

@@ -74,6 +74,8 @@ def cpus(text: str) -> frozenset[int]:
 
 def write(directory: str, setting: Setting) -> None:
     """Write one limit; what the kernel refuses is named with its file and reason."""
+    if setting.label == "cpu_shares" and read(directory, "cpu.idle") == "1":
+        return  # such a group has no share, and the kernel refuses any number
     path = os.path.join(directory, setting.file)
     try:
         write_kernel(path, setting.value)

@@ -74,6 +74,10 @@ class CgroupV1:
                 # memory.memsw must stay above memory.limit at every moment: open it before the limit moves.
                 with contextlib.suppress(OSError):
                     write_kernel(os.path.join(directory, "memory.memsw.limit_in_bytes"), "-1")
+            if setting.label == "cpu_period":
+                # Period and quota are two writes, and together they may not be more than the parent's at any moment.
+                with contextlib.suppress(OSError):
+                    write_kernel(os.path.join(directory, "cpu.cfs_quota_us"), "-1")
             if setting.label == "memory_swap" and settings.read(directory, setting.file) is None:
                 continue  # booted without swap accounting
             if not setting.value:  # what the parent has

@@ -23,17 +23,18 @@ PATIENCE = 60.0  # who reaps the orphans of a container may take its time: it is
 def kill(options: argparse.Namespace) -> None:
     """A signal for the first process, or for all."""
     container = find(options.root, options.id)
-    number = signal_number(options.signal)
+    number = 0 if options.signal == "0" else signal_number(options.signal)  # 0 only asks (kill(2))
     if options.all:
         _signal_all(container, number)
         return
     process = container.process
-    if process is None or not process.signal(number):
-        raise Conflict(f"container not running: {container.id}")
+    reached = process is not None and process.signal(number)
     if number == signal.SIGKILL:
         if not config.owns_pids(container.bundle):
-            _signal_all(container, number)
+            reached = bool(_signal_all(container, number)) or reached
         _thaw(container)
+    if not reached:
+        raise Conflict(f"container not running: {container.id}")
 
 
 def delete(options: argparse.Namespace) -> None:

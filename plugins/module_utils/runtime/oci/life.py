@@ -210,10 +210,14 @@ def _let_run(reader: int, writer: int) -> Report | None:
 
 def write_pid(path: str, pid: int) -> None:
     """Whole or not at all: somebody may be waiting for it."""
-    temporary = os.path.join(os.path.dirname(path) or ".", f".{os.path.basename(path)}")
-    with open(temporary, "w", encoding="ascii") as handle:
-        handle.write(str(pid))
-    os.rename(temporary, path)
+    directory, name = os.path.split(path)
+    temporary = os.path.join(directory or ".", f".{name}")
+    try:
+        with open(temporary, "w", encoding="ascii") as handle:
+            handle.write(str(pid))
+        os.rename(temporary, path)
+    except OSError as exc:
+        raise OSError(exc.errno, exc.strerror, path) from exc
 
 
 def _insist(failed: Report | None) -> None:

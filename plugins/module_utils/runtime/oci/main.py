@@ -31,10 +31,13 @@ VERBS: dict[str, Callable[[argparse.Namespace], Optional[int]]] = {
 
 
 def main(arguments: list[str]) -> NoReturn:
-    """Serve the one call. Its status is 1 for an error, else 0 or that of the process which was waited for."""
+    """Serve the one call. Its status is that of the process which was waited for, or 0; 1 for an error.
+
+    With exec an error is 255, as with runc: 1 may be what the command has to say.
+    """
     found = options.parse(arguments)
     log.configure(found.log, found.log_format)
-    code = 1
+    code = 255 if found.verb == "exec" else 1
     try:
         code = VERBS[found.verb](found) or 0
     except (MiniError, StepError) as exc:
