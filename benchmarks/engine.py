@@ -45,15 +45,16 @@ def asked(number: int, *, network: bool) -> dict[str, Any]:
 
 
 class Engine:
-    """Observe, plan, apply; `network` adds a network and a published port."""
+    """Observe, plan, apply; `network` adds a network and a published port. `observer` is told of each step."""
 
     def __init__(self, paths: Paths, name: str, *, network: bool) -> None:
         self.paths = paths
         self.name = name
         self.network = network
+        self.observer: Observer = silent
 
-    def _converge(self, number: int, state: str, observer: Observer = silent) -> None:
-        converge(self.paths, self._wish(number, state), observer=observer)
+    def _converge(self, number: int, state: str) -> None:
+        converge(self.paths, self._wish(number, state), observer=self.observer)
 
     def _wish(self, number: int, state: str) -> Wish:
         options = {"name": title(number)} if state == "absent" else asked(number, network=self.network)
@@ -61,12 +62,13 @@ class Engine:
 
     def bring_all(self, numbers: Iterable[int], state: str) -> None:
         """A list of containers in one task."""
-        for outcome in converge_all(self.paths, [self._wish(number, state) for number in numbers]):
+        wishes = [self._wish(number, state) for number in numbers]
+        for outcome in converge_all(self.paths, wishes, observer=self.observer):
             if outcome.error:
                 raise outcome.error
 
-    def run(self, number: int, observer: Observer = silent) -> None:
-        self._converge(number, "started", observer)
+    def run(self, number: int) -> None:
+        self._converge(number, "started")
 
     def create(self, number: int) -> None:
         self._converge(number, "present")

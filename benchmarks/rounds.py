@@ -6,10 +6,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Callable
 
-from . import memory
+from . import anatomy, memory
 from .contestant import Contestant
 from .engine import Engine
-from .samples import Samples
+from .samples import Samples, part
 
 WATCHERS = {"podman": "conmon", "docker": "containerd-shim-runc-v2"}
 
@@ -19,13 +19,12 @@ def single(samples: Samples, contestants: Sequence[Contestant], rounds: int) -> 
     for turn in range(rounds):
         for contestant in contestants:
             name = contestant.name
-            with samples.timed(f"{name} run"):
+            with anatomy.timed(samples, f"{name} run", contestant):
                 contestant.run(0)
-            for size in _watching(contestant, [0]):
-                samples.add(f"{name} alone", size)
+            _weigh(samples, f"{name} alone", contestant, [0])
             with samples.timed(f"{name} exec"):
                 contestant.exec(0)
-            with samples.timed(f"{name} remove"):
+            with anatomy.timed(samples, f"{name} remove", contestant):
                 contestant.remove(0)
 
 
@@ -40,10 +39,9 @@ def batch(samples: Samples, contestant: Contestant, size: int) -> None:
     )
     for verb, act in loops:
         for number in numbers:
-            with samples.timed(f"{contestant.name} loop-{verb}"):
+            with anatomy.timed(samples, f"{contestant.name} loop-{verb}", contestant):
                 act(number)
-    for figure in _watching(contestant, list(numbers)):
-        samples.add(f"{contestant.name} loop-each", figure)
+    _weigh(samples, f"{contestant.name} loop-each", contestant, numbers)
     for number in numbers:
         contestant.remove(number)
 
@@ -62,8 +60,7 @@ def launcher(samples: Samples, engine: Engine, size: int, rounds: int) -> None:
         _stop(engine, numbers[:2])
         with samples.timed("mini launch-batch", share=size):
             engine.launch(numbers)
-        for number in numbers:
-            samples.add("mini each", memory.pss(engine.monitor(number)))
+        _weigh(samples, "mini each", engine, numbers)
     for number in numbers:
         engine.remove(number)
 
@@ -71,7 +68,7 @@ def launcher(samples: Samples, engine: Engine, size: int, rounds: int) -> None:
 def listed(samples: Samples, engine: Engine, size: int, rounds: int) -> None:
     """A list of `size` containers as one task has it; a figure is one container."""
     for verb, state in (("run", "started"), ("again", "started"), ("remove", "absent")) * rounds:
-        with samples.timed(f"mini list-{verb}", share=size):
+        with anatomy.timed(samples, f"mini list-{verb}", engine, share=size):
             engine.bring_all(range(size), state)
 
 
@@ -83,23 +80,28 @@ def crowd(samples: Samples, engine: Engine, count: int, size: int, rounds: int) 
     edges = {"first": range(size), "last": range(count - size, count)}
     named = {number: edge for edge, numbers in edges.items() for number in numbers}
     for number in range(count):
-        with samples.timed(f"mini crowd-{named.get(number, 'middle')}"):
+        with anatomy.timed(samples, f"mini crowd-{named.get(number, 'middle')}", engine):
             engine.run(number)
-    _weigh(samples, engine, "crowd", edges)
+    for edge, some in edges.items():
+        _weigh(samples, f"mini crowd-each-{edge}", engine, some)
     for _turn in range(rounds):
         _stop(engine, range(count))
         for begin in range(0, count, size):
             with samples.timed(f"mini crowd-launch-{named.get(begin, 'middle')}", share=size):
                 engine.launch(list(range(begin, begin + size)))
-    _weigh(samples, engine, "crowd-launch", edges)
+    for edge, some in edges.items():
+        _weigh(samples, f"mini crowd-launch-each-{edge}", engine, some)
     for number in range(count):
         engine.remove(number)
 
 
-def _weigh(samples: Samples, engine: Engine, verb: str, edges: dict[str, range]) -> None:
-    for edge, numbers in edges.items():
-        for size in _watching(engine, list(numbers)):
-            samples.add(f"mini {verb}-each-{edge}", size)
+def _weigh(samples: Samples, key: str, contestant: Contestant, numbers: Sequence[int]) -> None:
+    """Memory of each process that watches these containers; of our own also what it is made of."""
+    ours = isinstance(contestant, Engine)
+    for pid in _watching(contestant, numbers):
+        samples.add(key, memory.pss(pid))
+        for name, size in memory.kinds(pid).items() if ours else ():
+            samples.add(part(key, name), size)
 
 
 def _stop(engine: Engine, numbers: Sequence[int]) -> None:
@@ -107,8 +109,8 @@ def _stop(engine: Engine, numbers: Sequence[int]) -> None:
         engine.stop(number)
 
 
-def _watching(contestant: Contestant, numbers: Sequence[int]) -> list[float]:
-    """Memory of the processes that watch these containers."""
+def _watching(contestant: Contestant, numbers: Sequence[int]) -> list[int]:
+    """The processes that watch these containers."""
     if isinstance(contestant, Engine):
-        return [memory.pss(contestant.monitor(number)) for number in numbers]
-    return [memory.pss(pid) for pid in memory.named(WATCHERS.get(contestant.name, "\0"))]
+        return [contestant.monitor(number) for number in numbers]
+    return memory.named(WATCHERS.get(contestant.name, "\0"))

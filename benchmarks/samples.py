@@ -9,6 +9,13 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+_OF = ": "
+
+
+def part(key: str, name: str) -> str:
+    """The key of what is a part of another figure."""
+    return key + _OF + name
+
 
 @dataclass
 class Samples:
@@ -31,6 +38,13 @@ class Samples:
     def median(self, key: str) -> float | None:
         """The median, None when nothing was measured."""
         return statistics.median(self.figures[key]) if key in self.figures else None
+
+    def parts(self, key: str) -> dict[str, float]:
+        """The medians of a figure's parts by their names, as far as it was taken apart."""
+        begin = part(key, "")
+        return {
+            each[len(begin) :]: statistics.median(self.figures[each]) for each in self.figures if each.startswith(begin)
+        }
 
     def reason(self, key: str) -> str:
         """Why there is no figure: what was said of the key itself, or of whoever it belongs to."""

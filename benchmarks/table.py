@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The one table: median, least and most of each row, its ratio to others, its budget."""
+"""The one table: median, least and most of each row, its ratio to others, its budget; of what is missed, the largest
+parts."""
 
 from __future__ import annotations
 
 import os
 import platform
 import statistics
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from . import anatomy
 from .rows import GROUPS, Against, Row
@@ -14,6 +15,7 @@ from .samples import Samples
 
 _WIDTH = 40
 _REASON = 70
+_MISSED, _SHARES = "MISSED", 5
 _HEADER = f"{'':{_WIDTH}} {'n':>4} {'median':>9} {'min':>8} {'max':>8}  {'beside':36} budget"
 
 
@@ -42,6 +44,15 @@ def _row(samples: Samples, row: Row) -> Iterator[str]:
     for text in right or [""]:
         yield f"{left}  {text}".rstrip()
         left = " " * len(left)
+    if any(text.endswith(_MISSED) for text in right):
+        yield from _largest(samples.parts(row.key))
+
+
+def _largest(parts: Mapping[str, float]) -> Iterator[str]:
+    """Where it goes: of a figure that is missed, the largest parts."""
+    ranked = sorted(parts.items(), key=lambda entry: -entry[1])[:_SHARES]
+    if ranked:
+        yield "    of that: " + ", ".join(f"{name} {size:.1f}" for name, size in ranked)
 
 
 def _against(samples: Samples, middle: float, against: Against, unit: str) -> Iterator[str]:
@@ -56,4 +67,4 @@ def _against(samples: Samples, middle: float, against: Against, unit: str) -> It
 def _budget(value: float, limit: float | None, unit: str) -> str:
     if limit is None:
         return ""
-    return f"≤ {limit:g}{unit} {'met' if value <= limit else 'MISSED'}"
+    return f"≤ {limit:g}{unit} {'met' if value <= limit else _MISSED}"

@@ -12,6 +12,9 @@ import tempfile
 import time
 from pathlib import Path
 
+from ansible_collections.mini.containers.benchmarks import table
+from ansible_collections.mini.containers.benchmarks.samples import Samples, part
+
 from .waiting import PATIENCE, eventually
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
@@ -67,6 +70,18 @@ def test_the_table_has_its_rows() -> None:
         assert _row(done.stdout, label) == ["left", "out", "by", "--quick"]
     assert done.stdout.count("MISSED") + done.stdout.count(" met") >= 6
     eventually(lambda: _left() == before)
+
+
+def test_what_is_missed_says_where_it_goes() -> None:
+    samples = Samples()
+    for key, figure in (("mini loop-run", 40.0), ("crun loop-run", 50.0), ("mini list-run", 14.0)):
+        samples.add(key, figure)
+        for name, spent in (("start", figure / 2), ("publish", figure / 4), ("connect", figure / 8)):
+            samples.add(part(key, name), spent)
+    found = table.render(samples, 20)
+    assert "MISSED" in found
+    assert found.count("of that") == 1
+    assert "\n    of that: start 20.0, publish 10.0, connect 5.0\n" in found
 
 
 def test_an_interrupted_run_leaves_nothing() -> None:
