@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ansible_collections.mini.containers.plugins.module_utils.linux import libc
 from ansible_collections.mini.containers.plugins.module_utils.linux.cgroups.detect import hierarchies, open_cgroup
-from ansible_collections.mini.containers.plugins.module_utils.linux.mount import MS_NODEV, MS_NOEXEC, MS_NOSUID
+from ansible_collections.mini.containers.plugins.module_utils.linux.mount_options import MS_NODEV, MS_NOEXEC, MS_NOSUID
 
 MOUNT_POINT = "/sys/fs/cgroup"
 

@@ -20,12 +20,12 @@ from pathlib import Path
 from typing import Any, Callable, NoReturn
 
 from ansible_collections.mini.containers.plugins.module_utils.linux import libc
-from ansible_collections.mini.containers.plugins.module_utils.linux.mount import (
+from ansible_collections.mini.containers.plugins.module_utils.linux.mount import set_propagation
+from ansible_collections.mini.containers.plugins.module_utils.linux.mount_options import (
     MS_NODEV,
     MS_NOEXEC,
     MS_NOSUID,
     MS_PRIVATE,
-    set_propagation,
 )
 
 from .cgroups import OwnCgroups

@@ -38,7 +38,8 @@ from ansible_collections.mini.containers.plugins.module_utils.image.store import
 from ansible_collections.mini.containers.plugins.module_utils.image.workspace import Workspace
 from ansible_collections.mini.containers.plugins.module_utils.image.writer import ImageWriter, image_document
 from ansible_collections.mini.containers.plugins.module_utils.linux import libc
-from ansible_collections.mini.containers.plugins.module_utils.linux.mount import MS_PRIVATE, set_propagation
+from ansible_collections.mini.containers.plugins.module_utils.linux.mount import set_propagation
+from ansible_collections.mini.containers.plugins.module_utils.linux.mount_options import MS_PRIVATE
 from ansible_collections.mini.containers.plugins.module_utils.runtime import state
 
 from .waiting import PATIENCE, eventually

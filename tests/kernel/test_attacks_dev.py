@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from ansible_collections.mini.containers.plugins.module_utils.core.errors import MiniError
 from ansible_collections.mini.containers.plugins.module_utils.linux import files, libc
-from ansible_collections.mini.containers.plugins.module_utils.linux.mount import MNT_DETACH
+from ansible_collections.mini.containers.plugins.module_utils.linux.mount_options import MNT_DETACH
 
 from .waiting import eventually
 

@@ -15,7 +15,7 @@ from ansible_collections.mini.containers.plugins.module_utils.core.errors import
 from ansible_collections.mini.containers.plugins.module_utils.core.specs import VolumeSpec
 from ansible_collections.mini.containers.plugins.module_utils.engine.volumes import converge as volumes
 from ansible_collections.mini.containers.plugins.module_utils.linux import files, libc
-from ansible_collections.mini.containers.plugins.module_utils.linux.mount import MNT_DETACH
+from ansible_collections.mini.containers.plugins.module_utils.linux.mount_options import MNT_DETACH
 
 NOBODY = 65534
 

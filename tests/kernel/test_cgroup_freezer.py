@@ -12,7 +12,7 @@ import pytest
 from ansible_collections.mini.containers.plugins.module_utils.linux.cgroups.detect import hierarchies
 from ansible_collections.mini.containers.plugins.module_utils.linux.cgroups.v1 import CgroupV1
 from ansible_collections.mini.containers.plugins.module_utils.linux.cgroups.v2 import CgroupV2
-from ansible_collections.mini.containers.plugins.module_utils.linux.mount import mounts
+from ansible_collections.mini.containers.plugins.module_utils.linux.mountinfo import mounts
 
 from .waiting import eventually, stays
 

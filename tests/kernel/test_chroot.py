@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Callable
 
 from ansible_collections.mini.containers.plugins.module_utils.linux import libc
-from ansible_collections.mini.containers.plugins.module_utils.linux.mount import MS_BIND, MS_REC
+from ansible_collections.mini.containers.plugins.module_utils.linux.mount_options import MS_BIND, MS_REC
 from ansible_collections.mini.containers.plugins.module_utils.linux.probe import in_namespaces
 
 

@@ -22,7 +22,7 @@ from ansible_collections.mini.containers.plugins.module_utils.engine.containers 
 from ansible_collections.mini.containers.plugins.module_utils.linux import ebpf, libc
 from ansible_collections.mini.containers.plugins.module_utils.linux.cgroups import device_program, devices
 from ansible_collections.mini.containers.plugins.module_utils.linux.cgroups.devices import EVERYTHING, Allowed
-from ansible_collections.mini.containers.plugins.module_utils.linux.mount import MNT_DETACH
+from ansible_collections.mini.containers.plugins.module_utils.linux.mount_options import MNT_DETACH
 from ansible_collections.mini.containers.plugins.module_utils.linux.probe import in_namespaces
 
 KMSG = (stat.S_IFCHR, 1, 11)  # to be written only: reading it is for CAP_SYSLOG

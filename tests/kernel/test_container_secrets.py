@@ -14,7 +14,7 @@ import pytest
 from ansible_collections.mini.containers.plugins.module_utils.core.errors import BadInput, MiniError, NotFound
 from ansible_collections.mini.containers.plugins.module_utils.engine.containers.facts import facts
 from ansible_collections.mini.containers.plugins.module_utils.linux import libc
-from ansible_collections.mini.containers.plugins.module_utils.linux.mount import mounts
+from ansible_collections.mini.containers.plugins.module_utils.linux.mountinfo import mounts
 
 from .waiting import eventually
 

@@ -15,7 +15,8 @@ from ansible_collections.mini.containers.plugins.module_utils.core.paths import 
 from ansible_collections.mini.containers.plugins.module_utils.engine import host
 from ansible_collections.mini.containers.plugins.module_utils.linux import libc, probe
 from ansible_collections.mini.containers.plugins.module_utils.linux.cgroups.detect import Hierarchies
-from ansible_collections.mini.containers.plugins.module_utils.linux.mount import MS_BIND, overlay_data
+from ansible_collections.mini.containers.plugins.module_utils.linux.mount_options import MS_BIND
+from ansible_collections.mini.containers.plugins.module_utils.linux.overlay import overlay_data
 from ansible_collections.mini.containers.plugins.module_utils.network import command
 
 

@@ -28,7 +28,7 @@ from ansible_collections.mini.containers.plugins.module_utils.engine.records imp
 from ansible_collections.mini.containers.plugins.module_utils.linux import libc
 from ansible_collections.mini.containers.plugins.module_utils.linux.cgroups.detect import open_cgroup
 from ansible_collections.mini.containers.plugins.module_utils.linux.files import remove_tree
-from ansible_collections.mini.containers.plugins.module_utils.linux.mount import MNT_DETACH
+from ansible_collections.mini.containers.plugins.module_utils.linux.mount_options import MNT_DETACH
 from ansible_collections.mini.containers.plugins.module_utils.network import netns
 from ansible_collections.mini.containers.plugins.module_utils.runtime import state
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Optional
 
 from ansible_collections.mini.containers.plugins.module_utils.linux import libc
-from ansible_collections.mini.containers.plugins.module_utils.linux.mount import overlay_data
+from ansible_collections.mini.containers.plugins.module_utils.linux.overlay import overlay_data
 
 
 class Look(NamedTuple):

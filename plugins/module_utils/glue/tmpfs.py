@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from ..core.errors import BadInput
 from ..core.specs import Mount
 from ..core.units import parse_extent
-from ..linux.mount import CLEARED, FLAGS
+from ..linux.mount_options import CLEARED, FLAGS
 
 _OF_THE_MOUNT = frozenset({*FLAGS, *CLEARED}) - {"bind", "rbind", "remount", "idmap", "defaults", "acl", "noacl"}
 # tmpfs(5), and what has the content of the directory below copied into it.

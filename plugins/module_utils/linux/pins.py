@@ -11,7 +11,7 @@ import contextlib
 import os
 
 from . import libc
-from .mount import MNT_DETACH, MS_BIND
+from .mount_options import MNT_DETACH, MS_BIND
 
 _NSFS = "/proc/self/ns/mnt"
 

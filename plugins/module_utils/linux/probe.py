@@ -14,7 +14,9 @@ from typing import Callable
 
 from . import libc
 from .files import make_private_dir, remove_tree
-from .mount import MS_NODEV, MS_NOSUID, MS_PRIVATE, overlay_data, set_propagation
+from .mount import set_propagation
+from .mount_options import MS_NODEV, MS_NOSUID, MS_PRIVATE
+from .overlay import overlay_data
 
 NAMESPACES = {
     "mount": libc.CLONE_NEWNS,

@@ -6,7 +6,8 @@ from __future__ import annotations
 import os
 
 from . import libc
-from .mount import MS_BIND, MS_RDONLY, MS_REMOUNT, MS_SLAVE, set_propagation
+from .mount import set_propagation
+from .mount_options import MS_BIND, MS_RDONLY, MS_REMOUNT, MS_SLAVE
 
 
 def seal(executable: str) -> None:

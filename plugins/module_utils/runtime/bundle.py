@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from ..linux import libc
-from ..linux.mount import PROPAGATION
+from ..linux.mount_options import PROPAGATION
 from .state import stamp
 
 NAMESPACES = {

@@ -33,7 +33,8 @@ import struct
 from typing import Any, Callable, NoReturn
 
 from ..linux import libc
-from ..linux.mount import MS_SLAVE, set_propagation
+from ..linux.mount import set_propagation
+from ..linux.mount_options import MS_SLAVE
 from . import confine, report
 
 Serve = Callable[[dict[str, Any]], dict[str, Any]]

@@ -16,19 +16,8 @@ from ..linux import libc
 from ..linux.cgroups.detect import Hierarchies
 from ..linux.files import open_in_root
 from ..linux.inroot import make_dirs_in_root, make_file_in_root
-from ..linux.mount import (
-    MNT_DETACH,
-    MS_BIND,
-    MS_RDONLY,
-    MS_REC,
-    MS_REMOUNT,
-    Change,
-    Options,
-    bind,
-    fd_path,
-    parse_options,
-    propagate,
-)
+from ..linux.mount import bind, change_flags, fd_path, propagate
+from ..linux.mount_options import MNT_DETACH, MS_BIND, MS_RDONLY, MS_REC, MS_REMOUNT, Change, Options, parse_options
 from . import copyup, devices
 from .bundle import SUBTREE, WITHIN, Bundle
 from .report import StepError
@@ -68,7 +57,7 @@ class Mounter:
         """What would have been in the way: of mounts in a read-only tmpfs, of a terminal's place in such a /dev."""
         for path, change, recursive in self.restricted_later:
             mounted = open_in_root(self.root_fd, path, os.O_PATH)
-            change.apply(mounted, recursive=recursive)
+            change_flags(mounted, change, recursive=recursive)
             os.close(mounted)
 
     def mount_one(self, entry: dict[str, Any]) -> None:
@@ -197,7 +186,7 @@ class Mounter:
         os.close(source)
         for change, recursive in ((options.own, False), (options.below, True)):
             if change.set or change.clear:
-                change.apply(mounted, recursive=recursive)
+                change_flags(mounted, change, recursive=recursive)
         if options.propagation:
             propagate(mounted, options.propagation)
         os.close(mounted)

@@ -18,7 +18,8 @@ from typing import Any
 
 from ..linux import libc
 from ..linux.files import open_in_root
-from ..linux.mount import (
+from ..linux.mount import bind, change_flags, enter_namespace_root, fd_path, make_read_only, propagate, set_propagation
+from ..linux.mount_options import (
     MNT_DETACH,
     MS_BIND,
     MS_MOVE,
@@ -30,16 +31,10 @@ from ..linux.mount import (
     MS_REC,
     MS_SHARED,
     MS_SLAVE,
-    bind,
-    enter_namespace_root,
-    fd_path,
-    make_read_only,
-    mount_overlay,
-    mounts,
     parse_options,
-    propagate,
-    set_propagation,
 )
+from ..linux.mountinfo import mounts
+from ..linux.overlay import mount_overlay
 from .bundle import IDMAPPED, Bundle
 from .report import StepError
 
@@ -212,5 +207,5 @@ def _finish(bundle: Bundle) -> None:
         propagate(root_fd, bundle.propagation)
     if bundle.config["root"].get("readonly"):
         read_only = parse_options(["ro"]).own
-        read_only.apply(root_fd, recursive=False)
+        change_flags(root_fd, read_only, recursive=False)
     os.close(root_fd)

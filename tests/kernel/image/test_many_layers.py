@@ -17,7 +17,7 @@ from ansible_collections.mini.containers.plugins.module_utils.image.manifest imp
 from ansible_collections.mini.containers.plugins.module_utils.image.store import ImageStore
 from ansible_collections.mini.containers.plugins.module_utils.image.workspace import Workspace
 from ansible_collections.mini.containers.plugins.module_utils.image.writer import ImageWriter, image_document
-from ansible_collections.mini.containers.plugins.module_utils.linux import mount
+from ansible_collections.mini.containers.plugins.module_utils.linux import overlay
 from rawtar import archive, member
 
 
@@ -54,5 +54,5 @@ def test_it_runs(host: Any, rootfs: Path, number: int) -> None:
 
 @pytest.mark.parametrize("path", ["/a", "/a,b", "/a:b", "/a\\b", "/a\\", "/,:\\,"])
 def test_paths_with_what_overlayfs_splits_at(path: str) -> None:
-    data = mount.overlay_data(["/x", path], "/u", "/w")
-    assert mount._lower(data) == [path, "/x"]
+    data = overlay.overlay_data(["/x", path], "/u", "/w")
+    assert overlay._lower(data) == [path, "/x"]

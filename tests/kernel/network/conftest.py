@@ -37,7 +37,8 @@ from ansible_collections.mini.containers.plugins.module_utils.engine.networks.co
 from ansible_collections.mini.containers.plugins.module_utils.engine.networks.record import every
 from ansible_collections.mini.containers.plugins.module_utils.engine.records import save
 from ansible_collections.mini.containers.plugins.module_utils.linux import libc
-from ansible_collections.mini.containers.plugins.module_utils.linux.mount import MS_PRIVATE, set_propagation
+from ansible_collections.mini.containers.plugins.module_utils.linux.mount import set_propagation
+from ansible_collections.mini.containers.plugins.module_utils.linux.mount_options import MS_PRIVATE
 from ansible_collections.mini.containers.plugins.module_utils.network import netns, ports, veth
 
 from ..waiting import PATIENCE

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.mini.containers.plugins.module_utils.core.errors import BadInput
-from ansible_collections.mini.containers.plugins.module_utils.linux.mount import (
+from ansible_collections.mini.containers.plugins.module_utils.linux.mount_options import (
     MS_BIND,
     MS_NOATIME,
     MS_NODEV,

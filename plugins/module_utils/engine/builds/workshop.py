@@ -15,7 +15,7 @@ from ...image.diff import Packed, pack
 from ...image.intake import NewLayer, take_in
 from ...image.tree import walk
 from ...image.workspace import Workspace
-from ...linux.mount import overlay_data
+from ...linux.overlay import overlay_data
 from ..containers.root import mounted, root_of_layers
 
 

@@ -11,7 +11,9 @@ from typing import Any, Optional
 from ...core.errors import BadInput
 from ...core.paths import Paths
 from ...core.specs import ContainerSpec, Mount, Secret
-from ...linux.mount import is_shared, overlay_data, recurses
+from ...linux.mount import recurses
+from ...linux.mountinfo import is_shared
+from ...linux.overlay import overlay_data
 from ...runtime.bundle import IDMAPPED, SUBTREE, WITHIN
 from . import firstborn
 from .namespaces import SHM_SIZE, shm

@@ -16,7 +16,7 @@ from ...core.errors import Conflict, HostLacks, NotFound
 from ...core.paths import Paths
 from ...linux import libc, pins, userns
 from ...linux.files import make_private_dir
-from ...linux.mount import MNT_DETACH, MS_NODEV, MS_NOEXEC, MS_NOSUID
+from ...linux.mount_options import MNT_DETACH, MS_NODEV, MS_NOEXEC, MS_NOSUID
 from ...linux.process import Process
 from ...runtime import state
 from .living import live_process

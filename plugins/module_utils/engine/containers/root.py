@@ -25,7 +25,7 @@ from ...core.paths import Paths
 from ...image.replica import opened
 from ...linux import libc
 from ...linux.cgroups.detect import Hierarchies
-from ...linux.mount import overlay_data
+from ...linux.overlay import overlay_data
 from ...linux.process import Process
 from ...runtime import report, rootfs
 from ...runtime.bundle import Bundle

@@ -23,7 +23,7 @@ from ...core.paths import Paths
 from ...core.specs import Secret
 from ...linux import libc
 from ...linux.files import make_private_dir, write_atomic
-from ...linux.mount import MNT_DETACH, MS_NODEV, MS_NOEXEC, MS_NOSUID
+from ...linux.mount_options import MNT_DETACH, MS_NODEV, MS_NOEXEC, MS_NOSUID
 from .record import ContainerRecord
 
 MAX_SIZE = 500 * 1024  # as in Docker

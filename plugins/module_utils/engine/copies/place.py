@@ -19,7 +19,7 @@ from ...core.errors import Conflict, NotFound
 from ...image.membername import show
 from ...image.replica import open_directory, opened
 from ...linux.files import open_in_root
-from ...linux.mount import mount_id
+from ...linux.mountinfo import mount_id
 
 MAX_LINKS = 40  # as in the kernel, MAXSYMLINKS
 _IN_THE_WAY = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)

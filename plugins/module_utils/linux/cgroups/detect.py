@@ -11,7 +11,7 @@ import os
 from typing import NamedTuple, Union
 
 from ..files import read_text
-from ..mount import mounts
+from ..mountinfo import mounts
 from .v1 import CgroupV1
 from .v2 import CgroupV2
 

@@ -9,7 +9,7 @@ import os
 from typing import Any
 
 from ...core.errors import Conflict
-from ...linux import mount, seccomp
+from ...linux import mount_options, seccomp
 from ...linux.capabilities import DEFAULT, NAMES
 from ...linux.seccomp_filter import ACTIONS, OPERATORS
 from ..bundle import DEFAULT_PATH, NAMESPACES
@@ -93,7 +93,15 @@ def features(options: argparse.Namespace) -> None:
         "ociVersionMin": "1.0.0",
         "ociVersionMax": SPEC_VERSION,
         "hooks": list(config.HOOKS),
-        "mountOptions": sorted({*mount.FLAGS, *mount.CLEARED, *mount.PROPAGATION, *mount.RECURSIVE, "tmpcopyup"}),
+        "mountOptions": sorted(
+            {
+                *mount_options.FLAGS,
+                *mount_options.CLEARED,
+                *mount_options.PROPAGATION,
+                *mount_options.RECURSIVE,
+                "tmpcopyup",
+            }
+        ),
         "linux": linux,
         "annotations": {"mini.containers/version": VERSION},
     }
