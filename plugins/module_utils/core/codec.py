@@ -12,7 +12,7 @@ import dataclasses
 import functools
 import json
 import typing
-from typing import Any, TypeVar, Union
+from typing import Any, Callable, TypeVar, Union
 
 from .errors import CorruptRecord
 
@@ -53,41 +53,50 @@ def decode(cls: type[T], raw: bytes, source: str) -> T:
 
 def from_plain(cls: Any, value: Any) -> Any:
     """`value`, made of JSON's types, as the type `cls`."""
-    if dataclasses.is_dataclass(cls):
-        return _dataclass(typing.cast(type, cls), value)
-    origin = typing.get_origin(cls)
-    arguments = typing.get_args(cls)
-    if origin is Union:
-        inner = [argument for argument in arguments if argument is not type(None)]
-        return None if value is None else from_plain(inner[0], value)
-    if origin is tuple:
-        _expect(value, list, cls)
-        return tuple(from_plain(arguments[0], item) for item in value)
-    if origin is dict:
-        _expect(value, dict, cls)
-        return {str(key): from_plain(arguments[1], item) for key, item in value.items()}
-    if cls is float and isinstance(value, int):
-        return float(value)
-    if isinstance(cls, type) and cls is not object:
-        _expect(value, cls, cls)
-    return value
+    return _reader(cls)(value)
 
 
-def _dataclass(cls: type, value: Any) -> Any:
-    _expect(value, dict, cls)
-    of_older = getattr(cls, "of_older", None)
-    value = of_older(value) if of_older else value
-    hints = _hints(cls)
-    known = {field.name for field in dataclasses.fields(cls)}
-    return cls(**{name: from_plain(hints[name], item) for name, item in value.items() if name in known})
+_Reader = Callable[[Any], Any]
 
 
 @functools.cache
-def _hints(cls: type) -> dict[str, Any]:
-    """The types of the fields. To evaluate them takes longer than all else, and a host has hundreds of records."""
-    return typing.get_type_hints(cls)
+def _reader(cls: Any) -> _Reader:
+    """What makes a `cls` of a value. To look at a type takes longer than to look at a value, and a host has hundreds of
+    records of a few types."""
+    if dataclasses.is_dataclass(cls):
+        return functools.partial(_dataclass, cls)
+    origin, arguments = typing.get_origin(cls), typing.get_args(cls)
+    if origin is Union:
+        inner = _reader(next(argument for argument in arguments if argument is not type(None)))
+        return lambda value: None if value is None else inner(value)
+    if origin is tuple:
+        item = _reader(arguments[0])
+        return lambda value: tuple([item(each) for each in _expect(value, list, cls)])
+    if origin is dict:
+        item = _reader(arguments[1])
+        return lambda value: {str(key): item(each) for key, each in _expect(value, dict, cls).items()}
+    if cls is float:
+        return lambda value: float(value if isinstance(value, int) else _expect(value, float, cls))
+    checked = isinstance(cls, type) and cls is not object
+    return lambda value: _expect(value, cls, cls) if checked else value
 
 
-def _expect(value: Any, kind: type, wanted: Any) -> None:
+def _dataclass(cls: Any, value: Any) -> Any:
+    _expect(value, dict, cls)
+    of_older = getattr(cls, "of_older", None)
+    value = of_older(value) if of_older else value
+    readers = _readers(cls)
+    return cls(**{name: readers[name](item) for name, item in value.items() if name in readers})
+
+
+@functools.cache
+def _readers(cls: type) -> dict[str, _Reader]:
+    """Those of its fields."""
+    hints = typing.get_type_hints(cls)
+    return {field.name: _reader(hints[field.name]) for field in dataclasses.fields(cls)}
+
+
+def _expect(value: Any, kind: type, wanted: Any) -> Any:
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
         raise ValueError(f"{value!r:.60} where {getattr(wanted, '__name__', wanted)} belongs")
+    return value

@@ -90,9 +90,16 @@ class Surroundings:
     ) -> None:
         self._paths = paths
         self._repairs: dict[str, Plan] = {}
+        self._images: dict[str, Optional[StoredImage]] = {}
         self.networks = attach.Networks(paths, changes)
         self.neighbours = Neighbours(paths, self.networks, keep=not check)
         self.rules = attach.Sight(paths)
+
+    def image(self, reference: str) -> Optional[StoredImage]:
+        """The image of this name; None when there is none, or no name."""
+        if reference not in self._images:
+            self._images[reference] = ImageStore(self._paths).find(reference) if reference else None
+        return self._images[reference]
 
     def repair(self, names: Iterable[str]) -> Plan:
         """What these networks need to be as their records say."""
@@ -113,8 +120,8 @@ def observe(
     """Look at the container that is asked for, and at what a new one would need. `contents` are those of secrets."""
     common = surroundings or Surroundings(paths)
     around = Observation(
-        image=_image(paths, asked.image),
-        missing=tuple(_missing(paths, asked, common.networks)),
+        image=common.image(asked.image),
+        missing=tuple(_missing(asked, common)),
         peers_down=tuple(_peers_down(paths, asked)),
     )
     around = replace(around, **_names(paths, asked.name))
@@ -136,9 +143,9 @@ def observe(
         changed, lost = secrets.changed(record, contents or {}), secrets.lost(paths, record, contents or {})
         around = replace(around, changed_secrets=changed, lost_secrets=lost)
     if not asked.image:
-        around = replace(around, image=_image(paths, record.spec.image))
+        around = replace(around, image=common.image(record.spec.image))
     if asked.mounts:
-        around = replace(around, other_images=_other_images(paths, record))
+        around = replace(around, other_images=_other_images(common, record))
     found = last_run(paths, record)
     seen = replace(around, state=found)
     if live_process(found) is None and not restarting(found):
@@ -158,14 +165,10 @@ def _names(paths: Paths, name: str) -> dict[str, Any]:
     return {**found, "replaced": aside or "", "on_trial": on_trial}
 
 
-def _image(paths: Paths, reference: str) -> Optional[StoredImage]:
-    return ImageStore(paths).find(reference) if reference else None
-
-
-def _missing(paths: Paths, asked: ContainerSpec, networks: attach.Networks) -> list[str]:
+def _missing(asked: ContainerSpec, common: Surroundings) -> list[str]:
     """One sentence for each thing that is not there."""
     names = [entry.name for entry in asked.networks]
-    known = networks.known(names)
+    known = common.networks.known(names)
     absent = [f"network {name} does not exist" for name in names if name not in known]
     binds = [mount.source for mount in asked.mounts if mount.kind == "bind" and not mount.create]
     files = [secret.src for secret in asked.secrets if secret.src]
@@ -173,7 +176,10 @@ def _missing(paths: Paths, asked: ContainerSpec, networks: attach.Networks) -> l
         *absent,
         *(f"the bind source {path} does not exist" for path in binds if not os.path.exists(path)),
         *(f"the file {path} of a secret does not exist" for path in files if not os.path.isfile(path)),
-        *(f"image {name}, which is to be mounted, is not in the store" for name in _absent_images(paths, asked.mounts)),
+        *(
+            f"image {name}, which is to be mounted, is not in the store"
+            for name in _absent_images(common, asked.mounts)
+        ),
         *unshared(asked.mounts),
         *not_read_only(asked.mounts),
         *devices.lacking(asked),
@@ -182,15 +188,15 @@ def _missing(paths: Paths, asked: ContainerSpec, networks: attach.Networks) -> l
     ]
 
 
-def _absent_images(paths: Paths, asked: Iterable[Mount]) -> list[str]:
-    return [mount.source for mount in asked if mount.kind == "image" and _image(paths, mount.source) is None]
+def _absent_images(common: Surroundings, asked: Iterable[Mount]) -> list[str]:
+    return [mount.source for mount in asked if mount.kind == "image" and common.image(mount.source) is None]
 
 
-def _other_images(paths: Paths, record: ContainerRecord) -> tuple[str, ...]:
+def _other_images(common: Surroundings, record: ContainerRecord) -> tuple[str, ...]:
     """The images that the container has mounted, under names which mean others by now."""
     found = []
     for mount in record.mounts:
-        image = _image(paths, mount.source) if mount.kind == "image" else None
+        image = common.image(mount.source) if mount.kind == "image" else None
         if image is not None and image.id != mount.image_id:
             found.append(f"{mount.source} is {image_label(image.id)} now")
     return tuple(found)
