@@ -137,7 +137,10 @@ options:
         containers whose first network it is.
       - C(com.docker.network.bridge.gateway_mode_ipv4) and C(com.docker.network.bridge.gateway_mode_ipv6) are V(nat), as
         when left out, or V(nat-unprotected), where who routes to a container's own address from outside reaches all of
-        its ports. Docker's V(routed) and V(isolated) are refused.
+        its ports; or V(routed), where nothing is translated. Then containers keep their own addresses outside, and who
+        has a route to them reaches the ports that they publish, those of the container, and can ping them; so can
+        other networks. No port of the host is taken. A port that is published on the host's loopback is not opened.
+        Docker's V(isolated) is refused.
       - Others are refused, since they would have no effect.
     type: dict
   labels:

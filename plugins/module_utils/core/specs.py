@@ -396,5 +396,6 @@ class ContainerSpec:
     exposed_ports: tuple[str, ...] = ()
     publish_all_ports: bool = False
     host_binding: str = ""
+    routed: tuple[int, ...] = ()
     healthcheck: Optional[Healthcheck] = None
     auto_remove: bool = False

@@ -13,7 +13,7 @@ from typing import Any, Callable
 
 from ..core.errors import BadInput
 from ..core.names import check_interface
-from ..engine.networks.record import BRIDGE, GATEWAY_MODES, HOST_BINDING, ICC, MASQUERADE, UNPROTECTED
+from ..engine.networks.record import BRIDGE, GATEWAY_MODES, HOST_BINDING, ICC, MASQUERADE, NAT, ROUTED, UNPROTECTED
 
 MTU = "com.docker.network.driver.mtu"
 MTU_MIN, MTU_MAX = 576, 65535  # RFC 791 asks for 576; a bridge takes no more than 65535
@@ -101,18 +101,17 @@ def _host_address(name: str, text: str) -> str:
 
 
 _OTHER_MODES = {
-    "routed": f"give {MASQUERADE}: false, and containers keep their addresses outside; ports are published as ever",
     "isolated": "give internal: true; the host keeps its address in the network",
 }
 
 
 def _gateway_mode(name: str, text: str) -> str:
     """What Docker calls `nat` is how all networks are here."""
-    if text in ("nat", UNPROTECTED):
+    if text in (NAT, UNPROTECTED, ROUTED):
         return text
     raise BadInput(
         f"driver_options: {name}: {text!r} is not possible here",
-        hint=_OTHER_MODES.get(text, f"give nat or {UNPROTECTED}"),
+        hint=_OTHER_MODES.get(text, f"give {NAT}, {UNPROTECTED} or {ROUTED}"),
     )
 
 

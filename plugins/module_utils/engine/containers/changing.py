@@ -29,8 +29,10 @@ def live_changes(wish: Wish, seen: Observation, wanted: ContainerSpec) -> list[S
         raise NotFound(f"cannot change {wanted.name}: {seen.missing[0]}", hint="make it first, or leave it out")
     before, name = record.spec, wanted.name
     ports = publishing.wanted(wanted, record.image_config)
-    dropped = tuple(port for port in publishing.wanted(before, record.image_config) if port not in ports)
-    moved = bool(dropped) or ports != publishing.wanted(before, record.image_config)
+    known = publishing.wanted(before, record.image_config)
+    kept = publishing.of_host(wanted, ports)
+    dropped = tuple(port for port in publishing.of_host(before, known) if port not in kept)
+    moved = ports != known or (bool(ports) and before.routed != wanted.routed)
     shown = ", ".join(port.show() for port in ports) or "none"
     detail = {"spec": wanted, "dropped": dropped, "before": record}
     steps = upkeep.tell(seen, wanted)
@@ -40,7 +42,7 @@ def live_changes(wish: Wish, seen: Observation, wanted: ContainerSpec) -> list[S
     if seen.running and (moved or (wires and ports)):
         steps.append(Step("publish", name, shown, detail=detail))
     reasons = [
-        *changes(before, wanted, [*LIVE, "networks", "ports", "publish_all_ports", "host_binding"]),
+        *changes(before, wanted, [*LIVE, "networks", "ports", "publish_all_ports", "host_binding", "routed"]),
         *limit_changes(before.limits, wanted.limits),
     ]
     if seen.running and wanted.limits != before.limits:

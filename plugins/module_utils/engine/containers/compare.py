@@ -117,6 +117,7 @@ _OPTION = {
     "cap_add": "capabilities",
     "ports": "published_ports",
     "host_binding": "default_host_ip of the first network",
+    "routed": "families in which its networks are routed",
     "mounts": "volumes",
     "oom_kill_disable": "oom_killer",
     "seccomp": "security_opts: seccomp",

@@ -194,7 +194,7 @@ def _bindings(record: ContainerRecord) -> dict[str, list[dict[str, str]]]:
     found: dict[str, list[dict[str, str]]] = {}
     for port, address in published(record):
         every = "::" if ":" in address else "0.0.0.0"
-        binding = {"HostIp": port.host_ip or every, "HostPort": str(port.host_port)}
+        binding = {"HostIp": port.host_ip or every, "HostPort": str(port.host_port or "")}
         found.setdefault(f"{port.container_port}/{port.protocol}", []).append(binding)
     return found
 

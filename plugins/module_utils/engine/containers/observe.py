@@ -46,8 +46,8 @@ class Observation:
     joined are others by now.
     `donors` are the mounts of each container in `volumes_from`, None for one that does not exist. `changed_secrets` are
     those whose content is another one than when they were written, `lost_secrets` those that are not there any more.
-    `other_images` are those of mounts whose name means another one by now. `bindings` are the addresses of the host
-    for published ports, by network. `mac_holders` are the containers that have a MAC address which it asks for.
+    `other_images` are those of mounts whose name means another one by now. `bindings` are what networks say
+    of published ports. `mac_holders` are the containers that have a MAC address which it asks for.
     """
 
     status: str = ABSENT
@@ -72,7 +72,7 @@ class Observation:
     changed_secrets: tuple[str, ...] = ()
     lost_secrets: tuple[str, ...] = ()
     misplaced: Mapping[str, str] = field(default_factory=dict)
-    bindings: Mapping[str, str] = field(default_factory=dict)
+    bindings: Mapping[str, attach.Binding] = field(default_factory=dict)
     mac_holders: Mapping[macs.Place, str] = field(default_factory=dict)
 
     @property
@@ -132,7 +132,7 @@ def observe(
     around = replace(
         around,
         network_repair=common.repair(known),
-        bindings={name: attach.host_binding(common.networks.load(name)) for name in known},
+        bindings={name: attach.binding(common.networks.load(name)) for name in known},
         mac_holders=_mac_holders(paths, asked, around),
         donors={name: _mounts_of(paths, name) for name in donors},
     )

@@ -24,7 +24,7 @@ from .record import STARTED, STOPPED
 
 __all__ = ["LIVE", "Wish", "plan", "start_steps"]
 
-_ELSEWHERE = ("name", "image", "limits", "networks", "ports", "publish_all_ports", "host_binding")
+_ELSEWHERE = ("name", "image", "limits", "networks", "ports", "publish_all_ports", "host_binding", "routed")
 RECREATE = tuple(f.name for f in fields(ContainerSpec) if f.name not in (*LIVE, *_ELSEWHERE))
 
 

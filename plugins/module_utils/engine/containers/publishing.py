@@ -14,6 +14,7 @@ from dataclasses import replace
 from ...core.errors import BadInput
 from ...core.specs import ContainerSpec, ImageConfig, PublishedPort
 from ...network.ports import parse_exposed
+from ..networks.record import Binding
 from .record import ContainerRecord
 
 
@@ -32,10 +33,21 @@ def _all_others(spec: ContainerSpec, image: ImageConfig) -> list[PublishedPort]:
     return [PublishedPort(0, *port) for port in exposed if port not in listed]
 
 
-def bound(spec: ContainerSpec, bindings: Mapping[str, str]) -> ContainerSpec:
-    """The specification with what its first network says of published ports; `bindings` are those of each network."""
-    first = spec.networks[0].name if spec.networks else ""
-    return replace(spec, host_binding=bindings.get(first, ""))
+def bound(spec: ContainerSpec, bindings: Mapping[str, Binding]) -> ContainerSpec:
+    """The specification with what its networks say of published ports; `bindings` are those of each network.
+
+    Where a family is routed, and the container does not have the other, nothing of the host is needed for either.
+    """
+    its = [bindings.get(entry.name, Binding()) for entry in spec.networks]
+    first = {version: next((one for one in its if version in one.versions), None) for version in (4, 6)}
+    routed = [version for version, one in first.items() if one and version in one.routed]
+    without = [version for version, one in first.items() if one is None] if routed else []
+    return replace(spec, host_binding=its[0].host_ip if its else "", routed=tuple(sorted([*routed, *without])))
+
+
+def of_host(spec: ContainerSpec, ports: Iterable[PublishedPort]) -> tuple[PublishedPort, ...]:
+    """Those of the ports for which one of the host is needed."""
+    return tuple(port for port in ports if not set(port.versions) <= set(spec.routed))
 
 
 def _exposed(text: str) -> tuple[int, str]:
@@ -65,13 +77,22 @@ def check_families(ports: Iterable[PublishedPort], versions: Collection[int]) ->
 
 
 def published(record: ContainerRecord) -> list[tuple[PublishedPort, str]]:
-    """Each published port with the addresses it leads to: of each family that in the first network that has it."""
+    """Each published port with the addresses it leads to: of each family that in the first network that has it. One
+    without a port of the host is open at that address."""
     places = [place for _network, place in record.endpoints()]
     first = {4: next((place.ipv4 for place in places if place.ipv4), ""),
              6: next((place.ipv6 for place in places if place.ipv6), "")}  # fmt: skip
-    return [(port, first[version]) for port in of(record) for version in port.versions if first[version]]
+    spec = record.spec
+    there = {version: ip for version, ip in first.items() if ip}
+    opened = [replace(port, host_port=0, host_last=0) for port in wanted(spec, record.image_config)]
+    return [
+        (port, ip)
+        for version, ip in there.items()
+        for port in (opened if version in spec.routed else of(record))
+        if version in port.versions
+    ]
 
 
 def of(record: ContainerRecord) -> tuple[PublishedPort, ...]:
     """The container's ports, as they are on the host."""
-    return assigned(wanted(record.spec, record.image_config), record.host_ports)
+    return assigned(of_host(record.spec, wanted(record.spec, record.image_config)), record.host_ports)

@@ -23,18 +23,17 @@ def release_networks(paths: Paths, containers: Mapping[str, Optional[ContainerRe
     The namespace goes after the rules: without it there are none. `containers` are records by ids, None for one that
     cannot be read.
     """
-    published = {container_id: publishing.of(record) if record else () for container_id, record in containers.items()}
     with_rules = [
         container_id
         for container_id, record in containers.items()
-        if attach.netns_exists(paths.netns(container_id)) and (record is None or published[container_id])
+        if attach.netns_exists(paths.netns(container_id)) and (record is None or publishing.published(record))
     ]
     if with_rules:
         attach.unpublish(paths, with_rules)
-    for container_id in containers:
+    for container_id, record in containers.items():
         attach.delete_netns(paths.netns(container_id))
         namespaces.release(paths, container_id)
-        ports.release(paths, container_id, published[container_id])
+        ports.release(paths, container_id, publishing.of(record) if record else ())
 
 
 def purge(paths: Paths, name: str, container_id: str, *, volumes: bool) -> None:

@@ -130,7 +130,8 @@ class Wiring:
         networks = [attach.load(self.paths, entry.name).spec for entry in spec.networks]
         versions = {entry.version for network in networks for entry in network.ipam_config}
         publishing.check_families(wanted, versions)
-        claimed = ports.claim(self.paths, record.id, wanted, record.host_ports, versions)
+        needed = publishing.of_host(spec, wanted)
+        claimed = ports.claim(self.paths, record.id, needed, record.host_ports, versions - set(spec.routed))
         chosen = {**record.host_ports, **claimed}
         if chosen != record.host_ports:
             self.save(replace(record, host_ports=chosen))

@@ -22,14 +22,16 @@ from .observe import observe_kernel
 from .packetfilter import Sight
 from .plan import plan_repair
 from .published import evict, publish, published, unpublish
-from .record import NetworkRecord, host_binding, lan_of, load
+from .record import Binding, NetworkRecord, binding, lan_of, load
 
 __all__ = [
+    "Binding",
     "Change",
     "Leased",
     "Networks",
     "Plug",
     "Sight",
+    "binding",
     "connect",
     "connected",
     "create_netns",
@@ -37,7 +39,6 @@ __all__ = [
     "disconnect",
     "evict",
     "holders",
-    "host_binding",
     "is_for_containers",
     "lease",
     "load",

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Optional
+from typing import NamedTuple, Optional
 
 from ...core.errors import Conflict, CorruptRecord, NotFound
 from ...core.names import check_name, interface_name
@@ -22,7 +22,7 @@ ICC = "com.docker.network.bridge.enable_icc"
 MASQUERADE = "com.docker.network.bridge.enable_ip_masquerade"
 HOST_BINDING = "com.docker.network.bridge.host_binding_ipv4"
 GATEWAY_MODES = {family: f"com.docker.network.bridge.gateway_mode_ipv{family}" for family in (4, 6)}
-UNPROTECTED = "nat-unprotected"
+NAT, UNPROTECTED, ROUTED = "nat", "nat-unprotected", "routed"
 
 
 @dataclass(frozen=True)
@@ -100,11 +100,15 @@ def lan_of(bridge: str, spec: NetworkSpec) -> Lan:
         icc=spec.driver_options.get(ICC, "true") != "false",
         masquerade=spec.driver_options.get(MASQUERADE, "true") != "false",
         overlay=device_name(bridge) if spec.vxlan else "",
-        unprotected=tuple(
-            family for family, option in GATEWAY_MODES.items() if spec.driver_options.get(option) == UNPROTECTED
-        ),
+        unprotected=with_mode(spec, UNPROTECTED),
+        routed=with_mode(spec, ROUTED),
         tunnel=_tunnel(spec.vxlan) if spec.vxlan else None,
     )
+
+
+def with_mode(spec: NetworkSpec, mode: str) -> tuple[int, ...]:
+    """The families that have this gateway mode."""
+    return tuple(family for family, option in GATEWAY_MODES.items() if spec.driver_options.get(option) == mode)
 
 
 def _tunnel(vxlan: Vxlan) -> Tunnel:
@@ -112,8 +116,18 @@ def _tunnel(vxlan: Vxlan) -> Tunnel:
     return Tunnel(vxlan.vni, vxlan.port, vxlan.address, tuple(peers))
 
 
-def host_binding(record: NetworkRecord) -> str:
-    """The address of the host for published ports that name none; empty for all. 0.0.0.0 is Docker's word for those
-    of IPv6 as well."""
-    found = record.spec.driver_options.get(HOST_BINDING, "")
-    return "" if found == "0.0.0.0" else found
+class Binding(NamedTuple):
+    """What a network says of published ports: the address of the host for those that name none, empty for all; the
+    families that it has, and those in which containers publish at their own addresses alone."""
+
+    host_ip: str = ""
+    versions: tuple[int, ...] = (4,)
+    routed: tuple[int, ...] = ()
+
+
+def binding(record: NetworkRecord) -> Binding:
+    """Of a network. 0.0.0.0 is Docker's word for addresses of IPv6 as well."""
+    spec = record.spec
+    found = spec.driver_options.get(HOST_BINDING, "")
+    versions = tuple(sorted({entry.version for entry in spec.ipam_config}))
+    return Binding("" if found == "0.0.0.0" else found, versions, with_mode(spec, ROUTED))

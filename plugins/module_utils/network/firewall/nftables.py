@@ -179,8 +179,8 @@ def _exchange(change: Change) -> Exchange:
 
 
 def _element_of(name: str, rule: Rule) -> Element:
-    key, value = rule.args
-    return Element(pack(key, KEYS[name]), rule.tag, pack(value, VALUES[name]).first)
+    key, *values = rule.args
+    return Element(pack(key, KEYS[name]), rule.tag, *(pack(value, VALUES[name]).first for value in values))
 
 
 def script(changes: list[Change], in_use: bool) -> Iterator[str]:
@@ -188,8 +188,7 @@ def script(changes: list[Change], in_use: bool) -> Iterator[str]:
     if not in_use:
         yield f"delete table inet {TABLE}"
         return
-    if any(rule.owner == HOST for change in changes for rule in change.come):
-        yield from _frame()
+    yield from _frame()
     chains = [change for change in changes if change.place[1] == "chain"]
     elements = [change for change in changes if change.place[1] == ELEMENT]
     yield from (_chain(change.place[2]) for change in chains if change.place[2] not in CHAINS)

@@ -81,7 +81,8 @@ class Lan:
     """A network. `isolate`: only what belongs to a published port comes in from other networks. `icc`: its containers
     reach each other. `masquerade`: what leaves it has the host's address. Behind the device `overlay` is the rest of
     it, on other hosts, by the way `tunnel`. In the families that are `unprotected`, who routes to a container's own
-    address from outside reaches all of its ports; other networks do not.
+    address from outside reaches all of its ports; other networks do not. In those that are `routed` nothing is
+    translated: containers keep their addresses outside, where who has a route reaches what they publish, and pings.
     """
 
     bridge: str
@@ -92,6 +93,7 @@ class Lan:
     masquerade: bool = True
     overlay: str = ""
     unprotected: tuple[int, ...] = ()
+    routed: tuple[int, ...] = ()
     tunnel: Optional[Tunnel] = None
 
     @property
@@ -102,7 +104,8 @@ class Lan:
 
 @dataclass(frozen=True, order=True)
 class Translation:
-    """`count` ports of the host from `port` on lead to as many of the container's `ip` from `to` on.
+    """`count` ports of the host from `port` on lead to as many of the container's `ip` from `to` on; with `port` 0 none
+    of the host's do, and those of the container are open at its own address.
 
     `host_ip` empty is every address of the host, of the family that `ip` has. `sources` empty is everyone.
     """
@@ -123,9 +126,14 @@ class Translation:
     def last(self) -> int:
         return self.port + self.count - 1
 
+    @property
+    def opened(self) -> bool:
+        return not self.port
+
     def show(self) -> str:
         """`8080/tcp`, `8000-8002/udp`."""
-        return f"{self.port}-{self.last}/{self.protocol}" if self.count > 1 else f"{self.port}/{self.protocol}"
+        first = self.to if self.opened else self.port
+        return f"{first}-{first + self.count - 1}/{self.protocol}" if self.count > 1 else f"{first}/{self.protocol}"
 
 
 Policy = Union[None, Lan, tuple[Translation, ...]]
@@ -144,12 +152,16 @@ def family_of(address: str) -> int:
 
 
 def translations(ports: Iterable[tuple[PublishedPort, str]]) -> tuple[Translation, ...]:
-    """Published ports, each with the container's address, sorted; neighbours that lead to neighbours are made one."""
+    """Published ports, each with the container's address, sorted; neighbours that lead to neighbours are made one.
+
+    What is published on the host's loopback alone is not opened for others, where there is no port of the host.
+    """
     found: list[Translation] = []
-    single = (
+    single = {
         Translation(port.protocol, _to_host(port), ip, port.host_port, port.container_port, 1, _sources(port, ip))
-        for port, ip in set(ports)
-    )
+        for port, ip in ports
+        if port.host_port or not _is_loopback(port.host_ip)
+    }
     for each in sorted(single):
         last = found[-1] if found else None
         if last is not None and _joined(last, each):
@@ -161,7 +173,11 @@ def translations(ports: Iterable[tuple[PublishedPort, str]]) -> tuple[Translatio
 
 def _to_host(port: PublishedPort) -> str:
     """The families are told apart by the container's addresses."""
-    return "" if port.host_ip in ("0.0.0.0", "::") else port.host_ip
+    return "" if port.host_ip in ("0.0.0.0", "::") or not port.host_port else port.host_ip
+
+
+def _is_loopback(host_ip: str) -> bool:
+    return bool(host_ip) and ipaddress.ip_address(host_ip).is_loopback
 
 
 def _sources(port: PublishedPort, ip: str) -> tuple[str, ...]:
@@ -177,7 +193,7 @@ def _sources(port: PublishedPort, ip: str) -> tuple[str, ...]:
 def _joined(last: Translation, following: Translation) -> bool:
     return (
         (_target(last), last.sources) == (_target(following), following.sources)
-        and following.port == last.port + last.count
+        and (following.port == last.port + last.count or (last.opened and following.opened))
         and following.to == last.to + last.count
     )
 
@@ -188,5 +204,5 @@ def _target(one: Translation) -> tuple[str, str, str]:
 
 def udp_ports(changed: Iterable[Sequence[Translation]]) -> set[int]:
     """The UDP ports of the host in these translations."""
-    every = (one for group in changed for one in group if one.protocol == "udp")
+    every = (one for group in changed for one in group if one.protocol == "udp" and not one.opened)
     return {port for one in every for port in range(one.port, one.last + 1)}

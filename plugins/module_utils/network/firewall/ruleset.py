@@ -15,7 +15,8 @@
 A published port is an element of a map: of `at4`, by an address of the host, protocol and port, or of `any4`, where it
 is on all addresses. These are hash tables: ten thousand ports cost a packet what one does. Those that are for some
 clients alone are in `ports4`, by the client's network as well; and a range that keeps its ports is one element of
-`ranges4`, whose values are addresses alone. Where ranges are, the kernel looks through bitmaps.
+`ranges4`, whose values are addresses alone. Where ranges are, the kernel looks through bitmaps. Ports of containers
+that are open at their own addresses, where a network is routed, are in `opened4`.
 
 Nat chains come a little behind the usual place, so that what the administrator put there has precedence.
 """
@@ -50,6 +51,7 @@ KEYS: dict[str, tuple[str, ...]] = {
     **{f"any{family}": _WHAT for family in (4, 6)},
     **{f"ports{family}": _WHO[family] for family in (4, 6)},
     **{f"ranges{family}": _WHO[family] for family in (4, 6)},
+    **{f"opened{family}": _WHO[family] for family in (4, 6)},
 }
 VALUES: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("into", "out", "leaving", "arriving"), ("verdict",)),
@@ -57,7 +59,7 @@ VALUES: dict[str, tuple[str, ...]] = {
     **{f"ranges{family}": (_ADDRESS[family],) for family in (4, 6)},
 }
 OF_NETWORKS = ("bridges", "open", "into", "out", "leaving", "arriving")
-WITH_RANGES = ("ports4", "ranges4", "ports6", "ranges6")
+WITH_RANGES = ("ports4", "ranges4", "opened4", "ports6", "ranges6", "opened6")
 OF_PORTS = ("at4", "any4", "at6", "any6", *WITH_RANGES)
 
 _LOOK_UPS = (
@@ -126,16 +128,34 @@ def _network(lan: Lan) -> Iterator[tuple[str, str]]:
             yield into, "iifname @open accept"
         for family in lan.unprotected:
             yield into, f"meta nfproto ipv{family} iifname != @bridges accept"
+        yield from ((into, text) for text in _opened(lan))
     yield into, "drop"
-    if lan.overlay and lan.masquerade and not lan.internal:
+    if lan.overlay and _masqueraded(lan):
         yield leave, f'oifname "{lan.overlay}" return'
-    if lan.masquerade and not lan.internal:
-        yield leave, f'oifname != "{lan.bridge}" masquerade'
+    for which in _masqueraded(lan):
+        yield leave, f'{which}oifname != "{lan.bridge}" masquerade'
     # By address: where bridges call the packet filter (br_netfilter) it is not told here where a packet came in.
     for source in (*lan.subnets, *(LOOPBACK[family] for family in sorted(set(map(family_of, lan.subnets))))):
         yield arrive, f"{_ip(source)} saddr {source} {translated} masquerade"
     if lan.tunnel:
         yield strangers, _strangers(lan.tunnel)
+
+
+def _opened(lan: Lan) -> Iterator[str]:
+    """What comes to the containers' own addresses, from wherever: what they publish, and questions whether they are
+    there, and how large a packet may be."""
+    for ip, family, control in (("ip", 4, "icmp"), ("ip6", 6, "ipv6-icmp")):
+        if family in lan.routed:
+            yield f"{ip} saddr . {ip} daddr . meta l4proto . th dport @opened{family} accept"
+            yield f"meta nfproto ipv{family} meta l4proto {control} accept"
+
+
+def _masqueraded(lan: Lan) -> list[str]:
+    """Which packets have the host's address outside: of both families, of one, or of none."""
+    families = [family for family in (4, 6) if family not in lan.routed]
+    if not lan.masquerade or lan.internal:
+        return []
+    return [f"meta nfproto ipv{family} " for family in families] if lan.routed else [""]
 
 
 def _strangers(tunnel: Tunnel) -> str:
@@ -162,7 +182,7 @@ def _verdicts(lan: Lan) -> Iterator[tuple[str, tuple[str, ...]]]:
         yield "into", (f'"{lan.overlay}"', f"jump {beyond}")
         yield "out", (f'"{lan.overlay}"', "drop")
     yield "out", (key, "drop" if lan.internal else "accept")
-    if lan.masquerade and not lan.internal:
+    if _masqueraded(lan):
         yield "leaving", (key, f"jump {leave}")
     yield "arriving", (key, f"jump {arrive}")
     for inside in filter(None, (lan.bridge, lan.overlay)):
@@ -172,6 +192,9 @@ def _verdicts(lan: Lan) -> Iterator[tuple[str, tuple[str, ...]]]:
 
 
 def _translation(span: Translation) -> Iterator[tuple[str, tuple[str, ...]]]:
+    if span.opened:
+        yield from _opening(span)
+        return
     family, to_host = span.family, span.host_ip or ANYWHERE[span.family]
     whole = span.count > 1 and span.port == span.to
     if not span.sources and not whole:
@@ -184,6 +207,12 @@ def _translation(span: Translation) -> Iterator[tuple[str, tuple[str, ...]]]:
             yield f"ranges{family}", (f"{who} . {span.port}-{span.last}", span.ip)
         else:
             yield from _single("ports", who, span)
+
+
+def _opening(span: Translation) -> Iterator[tuple[str, tuple[str, ...]]]:
+    ports = f"{span.to}-{span.to + span.count - 1}" if span.count > 1 else str(span.to)
+    for source in span.sources or (ANYWHERE[span.family],):
+        yield f"opened{span.family}", (f"{source} . {span.ip} . {span.protocol} . {ports}",)
 
 
 def _single(kind: str, who: str, span: Translation) -> Iterator[tuple[str, tuple[str, ...]]]:

@@ -11,6 +11,7 @@
                                        → MINI-OUT  what may leave it
                                          MINI-OPEN networks that are not isolated
                                          MINI-LANS what comes from any network at all
+                                         MINI-OPENED what is open at a container's own address, in networks with routes
             INPUT       → MINI-PEERS    of a network over many hosts: its packets are taken from its other hosts alone
 
 Each chain has a rule of the host's own. Where there is nothing for it to do it matches everything and says nothing:
@@ -30,6 +31,7 @@ CHAINS = (
     ("filter", "MINI-OUT"),
     ("filter", "MINI-OPEN"),
     ("filter", "MINI-LANS"),
+    ("filter", "MINI-OPENED"),
     ("filter", "MINI-PEERS"),
     ("nat", "MINI-DNAT"),
     ("nat", "MINI-SNAT"),
@@ -71,7 +73,7 @@ def rules_of(owner: str, policy: Policy, family: int) -> tuple[Rule, ...]:
         specs = [*_network(policy, family), *_strangers(policy, family)]
     else:
         mine = (each for each in policy if family_of(each.ip) == family)
-        specs = [("nat", "MINI-DNAT", args) for each in mine for args in _translation(each)]
+        specs = [spec for each in mine for spec in (_opening(each) if each.opened else _translation(each))]
     return tuple(Rule(table, chain, args, owner, family) for table, chain, args in specs)
 
 
@@ -103,17 +105,17 @@ def _network(lan: Lan, family: int) -> Iterator[tuple[str, str, _Args]]:
         yield "filter", "MINI-IN", (*out, "-o", lan.overlay, "-d", subnet, "-j", "ACCEPT")
     if lan.overlay:
         yield "filter", "MINI-IN", ("-o", lan.overlay, "-j", "DROP")
-    yield from _forward(lan, into, out, family in lan.unprotected)
+    yield from _forward(lan, into, out, family)
     for subnet in subnets:
         if lan.overlay:
             yield "nat", "MINI-SNAT", ("-s", subnet, "-o", lan.overlay, "-j", "RETURN")
-        if lan.masquerade and not lan.internal:
+        if lan.masquerade and not lan.internal and family not in lan.routed:
             yield "nat", "MINI-SNAT", ("-s", subnet, "!", *into, "-j", "MASQUERADE")
         yield "nat", "MINI-SNAT", ("-s", subnet, *into, *TRANSLATED, "-j", "MASQUERADE")
     yield "nat", "MINI-SNAT", ("-s", LOOPBACK[family], *into, *TRANSLATED, "-j", "MASQUERADE")
 
 
-def _forward(lan: Lan, into: _Args, out: _Args, unprotected: bool) -> Iterator[tuple[str, str, _Args]]:
+def _forward(lan: Lan, into: _Args, out: _Args, family: int) -> Iterator[tuple[str, str, _Args]]:
     for inside in filter(None, (lan.bridge, lan.overlay)):
         yield "filter", "MINI-LANS", ("-i", inside, "-j", "DROP")
     if lan.icc:
@@ -124,7 +126,10 @@ def _forward(lan: Lan, into: _Args, out: _Args, unprotected: bool) -> Iterator[t
         if not lan.isolate:
             yield "filter", "MINI-IN", ("!", *out, *into, "-j", "MINI-OPEN")
             yield "filter", "MINI-OPEN", (*out, "-j", "ACCEPT")
-        if unprotected:
+        if family in lan.routed:
+            yield "filter", "MINI-IN", (*into, "-j", "MINI-OPENED")
+            yield "filter", "MINI-IN", (*into, "-p", "icmp" if family == 4 else "ipv6-icmp", "-j", "ACCEPT")
+        if family in lan.unprotected:
             yield "filter", "MINI-IN", (*into, "-j", "MINI-LANS")
             yield "filter", "MINI-IN", (*into, "-j", "ACCEPT")
     yield "filter", "MINI-IN", (*into, "-j", "DROP")
@@ -133,15 +138,22 @@ def _forward(lan: Lan, into: _Args, out: _Args, unprotected: bool) -> Iterator[t
     yield "filter", "MINI-OUT", (*out, "-j", "DROP" if lan.internal else "ACCEPT")
 
 
-def _translation(span: Translation) -> Iterator[_Args]:
+def _opening(span: Translation) -> Iterator[tuple[str, str, _Args]]:
+    ports = f"{span.to}:{span.to + span.count - 1}" if span.count > 1 else str(span.to)
+    for source in span.sources or ("",):
+        of_them = ("-s", source) if source else ()
+        yield "filter", "MINI-OPENED", (*of_them, "-d", span.ip, "-p", span.protocol, "--dport", ports, "-j", "ACCEPT")
+
+
+def _translation(span: Translation) -> Iterator[tuple[str, str, _Args]]:
     """One rule, or one for each network that may use the port."""
     to_host = ("-d", span.host_ip) if span.host_ip else ()
     ports = f"{span.port}:{span.last}" if span.count > 1 else str(span.port)
     wanted = (*to_host, "-p", span.protocol, "--dport", ports, "-j", "DNAT", "--to-destination", _destination(span))
     for source in span.sources:
-        yield ("-s", source, *wanted)
+        yield "nat", "MINI-DNAT", ("-s", source, *wanted)
     if not span.sources:
-        yield wanted
+        yield "nat", "MINI-DNAT", wanted
 
 
 def _destination(span: Translation) -> str:
