@@ -140,7 +140,7 @@ options:
         its ports; or V(routed), where nothing is translated. Then containers keep their own addresses outside, and who
         has a route to them reaches the ports that they publish, those of the container, and can ping them; so can
         other networks. No port of the host is taken. A port that is published on the host's loopback is not opened.
-        Docker's V(isolated) is refused.
+        V(isolated), which takes O(internal=true), leaves the containers on their own. The host has no address there.
       - Others are refused, since they would have no effect.
     type: dict
   labels:

@@ -13,9 +13,20 @@ from typing import Any, Callable
 
 from ..core.errors import BadInput
 from ..core.names import check_interface
-from ..engine.networks.record import BRIDGE, GATEWAY_MODES, HOST_BINDING, ICC, MASQUERADE, NAT, ROUTED, UNPROTECTED
+from ..engine.networks.record import (
+    BRIDGE,
+    GATEWAY_MODES,
+    HOST_BINDING,
+    ICC,
+    ISOLATED,
+    MASQUERADE,
+    NAT,
+    ROUTED,
+    UNPROTECTED,
+)
 
 MTU = "com.docker.network.driver.mtu"
+MODES = (NAT, UNPROTECTED, ROUTED, ISOLATED)
 MTU_MIN, MTU_MAX = 576, 65535  # RFC 791 asks for 576; a bridge takes no more than 65535
 
 IFNAME = "com.docker.network.endpoint.ifname"
@@ -100,19 +111,11 @@ def _host_address(name: str, text: str) -> str:
         ) from None
 
 
-_OTHER_MODES = {
-    "isolated": "give internal: true; the host keeps its address in the network",
-}
-
-
 def _gateway_mode(name: str, text: str) -> str:
-    """What Docker calls `nat` is how all networks are here."""
-    if text in (NAT, UNPROTECTED, ROUTED):
+    """What Docker calls `nat` is how all networks are that say nothing."""
+    if text in MODES:
         return text
-    raise BadInput(
-        f"driver_options: {name}: {text!r} is not possible here",
-        hint=_OTHER_MODES.get(text, f"give {NAT}, {UNPROTECTED} or {ROUTED}"),
-    )
+    raise BadInput(f"driver_options: {name}: {text!r} is no mode", hint=f"give {', '.join(MODES[:-1])} or {MODES[-1]}")
 
 
 _NETWORK: dict[str, Callable[[str, str], str]] = {

@@ -18,21 +18,18 @@ from ..core.errors import Conflict, StepFailed
 from ..linux.files import read_text, write_kernel
 from . import rtnl
 from .rtnl import Rtnl
-from .veth import mac_of
 
 
 @dataclass(frozen=True)
 class Bridge:
-    """A bridge as it should be; `addresses` are the gateways, each with its prefix length."""
+    """A bridge as it should be; `addresses` are the gateways, each with its prefix length: none of a family in which
+    the containers are on their own."""
 
     name: str
     alias: str
+    mac: str
     addresses: tuple[str, ...]
     mtu: int = 0
-
-    @property
-    def mac(self) -> str:
-        return mac_of(self.addresses[0].partition("/")[0]).hex(":")
 
     @property
     def ipv6(self) -> bool:

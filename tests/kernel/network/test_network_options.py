@@ -4,12 +4,16 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.mini.containers.plugins.module_utils.core.errors import Conflict
+from ansible_collections.mini.containers.plugins.module_utils.core.errors import BadInput, Conflict
 from ansible_collections.mini.containers.plugins.module_utils.engine.networks import attach
 from ansible_collections.mini.containers.plugins.module_utils.engine.networks.converge import remove
 from ansible_collections.mini.containers.plugins.module_utils.engine.networks.packetfilter import Sight
 from ansible_collections.mini.containers.plugins.module_utils.engine.networks.picture import picture
-from ansible_collections.mini.containers.plugins.module_utils.engine.networks.record import BRIDGE
+from ansible_collections.mini.containers.plugins.module_utils.engine.networks.record import (
+    BRIDGE,
+    GATEWAY_MODES,
+    ISOLATED,
+)
 from ansible_collections.mini.containers.plugins.module_utils.network import netns
 
 from .conftest import NEIGHBOUR_LAN, sh
@@ -98,3 +102,30 @@ def test_a_bridge_that_has_no_port_left(lab, tmp_path):
     assert sh("ls /sys/class/net") == before
     sh("ip link del group 77")
     lab.connect(box)
+
+
+@one_backend
+def test_containers_on_their_own(lab):
+    """An internal network that is isolated has no address of the host, in the family that says so."""
+    modes = {"driver_options": {GATEWAY_MODES[4]: ISOLATED}}
+    with pytest.raises(BadInput, match="only an internal network can be so; give internal: true as well"):
+        lab.network("web", **modes)
+    lab.network("web", "10.20.0.0/24", "fd00:1::/64", internal=True, **modes)
+    one, two = lab.container("web", name="one"), lab.container("web", name="two")
+    bridge = attach.load(lab.paths, "web").bridge
+    assert "10.20.0." not in sh(f"ip address show {bridge}")
+    for ip in (one.ip, one.ipv6):
+        lab.serve(one.netns, 80, ip=ip)
+    assert lab.ask(two.netns, one.ip, 80) == two.ip
+    assert lab.refuses(None, one.ip, 80)
+    assert lab.ask(None, one.ipv6, 80) == "fd00:1::1"
+    assert not lab.network("web", internal=True, **modes).plan
+    sh(f"ip address add 10.20.0.1/24 dev {bridge}")
+    assert [step.name for step in lab.network("web").plan] == ["set-gateway"]
+    assert lab.refuses(None, one.ip, 80)
+    lab.network("web", driver_options={GATEWAY_MODES[4]: ISOLATED, GATEWAY_MODES[6]: ISOLATED})
+    assert lab.refuses(None, one.ipv6, 80)
+    assert lab.ask(two.netns, one.ipv6, 80) == two.ipv6
+    assert not lab.network("web").plan
+    lab.network("web", driver_options={})
+    assert lab.ask(None, one.ip, 80) == "10.20.0.1"

@@ -11,13 +11,13 @@ from typing import Any, Optional
 from ...core.errors import BadInput, Conflict, HostLacks
 from ...core.plan import Impact, Plan, Step
 from ...core.specs import NetworkSpec, Subnet
-from ...network import bridge, pools
+from ...network import bridge, pools, veth
 from ...network.bridge import Bridge
 from ...network.hosts import Far
 from ...network.overlay import Overlay, check_ours, is_ours, is_right
 from . import overlay
 from .observe import Observation
-from .record import BRIDGE, HOST_BINDING, NetworkRecord, lan_of
+from .record import BRIDGE, GATEWAY_MODES, HOST_BINDING, ISOLATED, NetworkRecord, lan_of, with_mode
 
 LEAST_MTU6 = 1280  # RFC 8200, section 5
 SHOWN = 10  # a network may have a thousand members
@@ -106,12 +106,24 @@ def resolve(wanted: NetworkSpec, given: Collection[str], seen: Observation) -> N
     elif seen.record is None and not spec.mtu:
         spec = dataclasses.replace(spec, mtu=seen.mtu)
     _check_mtu(spec)
+    _check_modes(spec)
     versions = [version for version, enabled in ((4, spec.enable_ipv4), (6, spec.enable_ipv6)) if enabled]
     if not versions:
         raise BadInput(f"the network {spec.name} would have no addresses", hint="give it enable_ipv4 or enable_ipv6")
     return dataclasses.replace(
         spec, ipam_config=tuple(entry for version in versions for entry in _subnets(spec, version, seen))
     )
+
+
+def _check_modes(spec: NetworkSpec) -> None:
+    """Who is to reach others, on this host or another, needs the host for it."""
+    alone = with_mode(spec, ISOLATED)
+    if alone and (spec.vxlan or not spec.internal):
+        why = "a network over many hosts cannot be so" if spec.vxlan else "only an internal network can be so"
+        raise BadInput(
+            f"driver_options: {GATEWAY_MODES[alone[0]]}: {ISOLATED}, but {why}",
+            hint="leave it out" if spec.vxlan else "give internal: true as well",
+        )
 
 
 def _check_mtu(spec: NetworkSpec) -> None:
@@ -225,8 +237,12 @@ def _rule_steps(bridge_name: str, spec: NetworkSpec, seen: Observation) -> Itera
 
 
 def _bridge(spec: NetworkSpec, seen: Observation) -> Bridge:
-    addresses = tuple(f"{entry.gateway}/{entry.subnet.partition('/')[2]}" for entry in spec.ipam_config)
-    return Bridge(seen.bridge_name, seen.alias, addresses, spec.mtu)
+    alone = with_mode(spec, ISOLATED)
+    addresses = tuple(
+        f"{entry.gateway}/{entry.subnet.partition('/')[2]}" for entry in spec.ipam_config if entry.version not in alone
+    )
+    mac = veth.mac_of(spec.ipam_config[0].gateway).hex(":")
+    return Bridge(seen.bridge_name, seen.alias, mac, addresses, spec.mtu)
 
 
 def _check_ours(spec: NetworkSpec, seen: Observation) -> None:
