@@ -59,18 +59,23 @@ def mounts(volumes: list[str], described: list[dict[str, Any]], tmpfs: list[str]
 
 
 def _volume(text: str) -> Mount:
-    """`/host/path:/target[:modes]`, `name:/target[:modes]`, or `/target` for an anonymous volume."""
+    """`/host/path:/target[:modes]`, `name:/target[:modes]`, or `/target[:modes]` for an anonymous volume."""
     source, colon, rest = text.partition(":")
-    target, _colon, modes = rest.partition(":")
-    if not colon:
-        return Mount(_target("volumes", text, source), "", kind="volume")
+    target, further, modes = rest.partition(":")
+    anonymous = not colon or bool(rest and not further and not _no_modes(rest))
+    if anonymous:
+        source, target, modes = "", source, rest
     given = set(filter(None, modes.split(",")))
-    unknown = given - _IGNORED - _NO_COPY - set(PROPAGATION) - {"ro"}
-    if not source or unknown or {"ro", "rw"} <= given:
+    if not (source or anonymous) or _no_modes(modes) or {"ro", "rw"} <= given:
         raise BadInput(f"volumes: {text!r} is not a mount", hint=_FORM)
     propagation = next(iter(sorted(given & set(PROPAGATION))), "rprivate")
     found = _placed("volumes", text, source, target, "ro" in given, propagation)
     return replace(found, no_copy=bool(given & _NO_COPY) and found.kind == "volume")
+
+
+def _no_modes(text: str) -> set[str]:
+    """What of it is not a mode."""
+    return set(filter(None, text.split(","))) - _IGNORED - _NO_COPY - set(PROPAGATION) - {"ro"}
 
 
 def _placed(option: str, text: str, source: str, target: str, read_only: bool, propagation: str) -> Mount:
@@ -81,7 +86,7 @@ def _placed(option: str, text: str, source: str, target: str, read_only: bool, p
         return Mount(place, os.path.normpath(source), read_only, "bind", propagation)
     if propagation in SHARED:
         raise BadInput(f"{option}: {text!r}: a volume cannot be {propagation}", hint="only a path of the host can")
-    return Mount(place, check_name("volume", source), read_only, "volume", propagation)
+    return Mount(place, check_name("volume", source) if source else "", read_only, "volume", propagation)
 
 
 def _target(option: str, text: str, target: str) -> str:

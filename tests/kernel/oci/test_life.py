@@ -124,6 +124,8 @@ def test_update(bundle: Any) -> None:
     assert _numbers(cpu / "cpu.cfs_quota_us") + _numbers(cpu / "cpu.cfs_period_us") == [20000, 50000]
     assert _numbers(memory / "memory.limit_in_bytes") == [32 << 20]
     assert _numbers(pids / "pids.max") == [20]
+    bundle.ok("update", "--memory", "-1", "c1")
+    assert _numbers(memory / "memory.limit_in_bytes") > [2**60] < _numbers(memory / "memory.memsw.limit_in_bytes")
 
 
 def test_update_below_a_limit_of_the_parents(bundle: Any) -> None:

@@ -57,6 +57,7 @@ def update(options: argparse.Namespace) -> None:
     bundle = container.bundle
     given = _resources(options)
     further.refuse_unknown(given)
+    _lift_swap(given.get("memory"))
     for group, value in given.items():
         before = bundle.resources.get(group)
         bundle.resources[group] = {**before, **value} if isinstance(before, dict) and isinstance(value, dict) else value
@@ -64,6 +65,12 @@ def update(options: argparse.Namespace) -> None:
     cgroup.update(bundle.resources)
     further.write(cgroup, bundle.resources)
     write_atomic(container.path(CONFIG), json.dumps(bundle.config).encode())
+
+
+def _lift_swap(memory: Any) -> None:
+    """Without a limit of memory there is none of memory and swap together, unless somebody says so."""
+    if isinstance(memory, dict) and memory.get("limit", 0) < 0:
+        memory.setdefault("swap", -1)
 
 
 def _resources(options: argparse.Namespace) -> dict[str, Any]:
