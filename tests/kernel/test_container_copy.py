@@ -309,6 +309,7 @@ def test_a_root_that_is_read_only(host: Any) -> None:
         ({"container_path": "x", "content": ""}, "container_path: 'x' is not an absolute path"),
         ({"container_path": "/x/..", "content": ""}, "ends in no name"),
         ({"container_path": "/x", "content": "?", "content_is_b64": True}, "is not Base64"),
+        ({"container_path": "/x", "content": "é", "content_is_b64": True}, "is not Base64"),
         ({"container_path": "/x", "content": "", "mode": "rw"}, "mode: 'rw' is not a mode"),
         ({"container_path": "/x", "content": "", "mode": 0o644, "mode_parse": "octal_string_only"}, "octal digits"),
         ({"container_path": "/x", "content": "", "owner_id": -1, "group_id": 0}, "owner_id: -1 is not an id"),

@@ -129,6 +129,11 @@ def addresses(option: str, value: list[str]) -> tuple[str, ...]:
     return tuple(value)
 
 
+def unordered(option: str, value: list[str]) -> tuple[str, ...]:
+    """A list that says the same in any order."""
+    return tuple(sorted(set(words(option, value))))
+
+
 def search_domains(value: list[str]) -> tuple[str, ...]:
     """Domains; `.` alone is none at all, for a resolver."""
     return tuple(name if name == "." else check_hostname(name) for name in value)
@@ -167,7 +172,7 @@ FIELDS: tuple[tuple[str, str, Callable[[Any], Any]], ...] = (
     ("entrypoint", "entrypoint", lambda value: words("entrypoint", value)),
     ("working_dir", "working_dir", lambda value: directory("working_dir", value)),
     ("user", "user", str),
-    ("groups", "groups", lambda value: words("groups", value)),
+    ("groups", "groups", lambda value: unordered("groups", value)),
     ("hostname", "hostname", check_hostname),
     ("domainname", "domainname", check_hostname),
     ("labels", "labels", lambda value: table("labels", value)),
@@ -182,7 +187,7 @@ FIELDS: tuple[tuple[str, str, Callable[[Any], Any]], ...] = (
     ("oom_score_adj", "oom_score_adj", within("oom_score_adj", -1000, 1000)),
     ("dns_servers", "dns_servers", lambda value: addresses("dns_servers", value)),
     ("dns_search_domains", "dns_search_domains", search_domains),
-    ("dns_opts", "dns_opts", lambda value: words("dns_opts", value)),
+    ("dns_opts", "dns_opts", lambda value: unordered("dns_opts", value)),
     ("etc_hosts", "etc_hosts", host_names),
     ("log_driver", "log_driver", log_driver),
     ("restart_policy", "restart_policy", str),

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 from collections.abc import Mapping
 from typing import Any, Optional
 
@@ -57,10 +56,10 @@ def _absolute(option: str, path: str) -> str:
 def _content(params: Mapping[str, Any]) -> Optional[bytes]:
     content = params.get("content")
     if content is None or not params.get("content_is_b64"):
-        return None if content is None else str(content).encode()
+        return None if content is None else str(content).encode("utf-8", "surrogateescape")
     try:
         return base64.b64decode(content, validate=True)
-    except binascii.Error as exc:
+    except ValueError as exc:  # binascii.Error, and what has other than ASCII in it
         raise BadInput("content: it is not Base64, as content_is_b64 says") from exc
 
 

@@ -37,6 +37,8 @@ def _read(path: str) -> str:
     try:
         with open(path, "rb") as handle:
             raw = handle.read(MAX_FILE + 1)
+    except ValueError as exc:
+        raise BadInput(f"env_file: {path!r} is not a path") from exc
     except OSError as exc:
         raise NotFound(f"env_file: {path} cannot be read: {exc.strerror}", path=path, errno=exc.errno) from exc
     if len(raw) > MAX_FILE:

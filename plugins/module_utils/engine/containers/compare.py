@@ -18,7 +18,7 @@ from ...image.platform import Platform
 
 # A tuple in which the order means something; in any other it does not.
 ORDERED = frozenset(
-    "command entrypoint dns_servers dns_search_domains dns_opts device_cgroup_rules healthcheck volumes_from".split()
+    "command entrypoint dns_servers dns_search_domains device_cgroup_rules healthcheck volumes_from".split()
 )
 # What makes two entries of a field the same thing, where it is not the whole entry.
 _KEY = {"networks": "name", "mounts": "target", "ulimits": "name", "devices": "path", "secrets": "target"}
