@@ -7,7 +7,7 @@ import ipaddress
 import os
 from pathlib import Path
 
-from ansible_collections.mini.containers.plugins.module_utils.core.specs import Subnet
+from ansible_collections.mini.containers.plugins.module_utils.core.specs.network import Subnet
 from ansible_collections.mini.containers.plugins.module_utils.network import ipam
 from ansible_collections.mini.containers.plugins.module_utils.network.leases import Pool
 

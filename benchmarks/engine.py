@@ -9,7 +9,7 @@ from typing import Any
 
 from ansible_collections.mini.containers.plugins.module_utils.core.paths import Paths
 from ansible_collections.mini.containers.plugins.module_utils.core.plan import Observer, silent
-from ansible_collections.mini.containers.plugins.module_utils.core.specs import NetworkSpec, Subnet
+from ansible_collections.mini.containers.plugins.module_utils.core.specs.network import NetworkSpec, Subnet
 from ansible_collections.mini.containers.plugins.module_utils.engine import runtime
 from ansible_collections.mini.containers.plugins.module_utils.engine.containers import execute
 from ansible_collections.mini.containers.plugins.module_utils.engine.containers.converge import converge, converge_all

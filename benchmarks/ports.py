@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ansible_collections.mini.containers.plugins.module_utils.core.paths import Paths
-from ansible_collections.mini.containers.plugins.module_utils.core.specs import NetworkSpec, PublishedPort
+from ansible_collections.mini.containers.plugins.module_utils.core.specs.network import NetworkSpec, PublishedPort
 from ansible_collections.mini.containers.plugins.module_utils.engine.networks import attach
 from ansible_collections.mini.containers.plugins.module_utils.engine.networks.converge import ensure, remove
 from ansible_collections.mini.containers.plugins.module_utils.network import netns

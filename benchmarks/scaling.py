@@ -24,7 +24,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 sys.path[:1] = [str(REPOSITORY), str(REPOSITORY / ".venv" / "collections")]
 
 from ansible_collections.mini.containers.plugins.module_utils.core import codec  # noqa: E402
-from ansible_collections.mini.containers.plugins.module_utils.core.specs import Vxlan  # noqa: E402
+from ansible_collections.mini.containers.plugins.module_utils.core.specs.network import Vxlan  # noqa: E402
 from ansible_collections.mini.containers.plugins.module_utils.engine.networks.far import FarNames  # noqa: E402
 from ansible_collections.mini.containers.plugins.module_utils.linux import libc  # noqa: E402
 from ansible_collections.mini.containers.plugins.module_utils.network import overlay, slices  # noqa: E402

@@ -21,7 +21,8 @@ from typing import Any
 
 import pytest
 from ansible_collections.mini.containers.plugins.module_utils.core.paths import Paths
-from ansible_collections.mini.containers.plugins.module_utils.core.specs import ImageConfig, NetworkSpec, Subnet
+from ansible_collections.mini.containers.plugins.module_utils.core.specs.image import ImageConfig
+from ansible_collections.mini.containers.plugins.module_utils.core.specs.network import NetworkSpec, Subnet
 from ansible_collections.mini.containers.plugins.module_utils.engine.containers import converge as containers
 from ansible_collections.mini.containers.plugins.module_utils.engine.containers import execute, waiting
 from ansible_collections.mini.containers.plugins.module_utils.engine.containers.living import live_process

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.mini.containers.plugins.module_utils.core.errors import MiniError
-from ansible_collections.mini.containers.plugins.module_utils.core.specs import VolumeSpec
+from ansible_collections.mini.containers.plugins.module_utils.core.specs.volume import VolumeSpec
 from ansible_collections.mini.containers.plugins.module_utils.engine.volumes import converge as volumes
 from ansible_collections.mini.containers.plugins.module_utils.linux import files, libc
 from ansible_collections.mini.containers.plugins.module_utils.linux.mount_options import MNT_DETACH

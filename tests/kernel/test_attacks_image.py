@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.mini.containers.plugins.module_utils.core.errors import MiniError
-from ansible_collections.mini.containers.plugins.module_utils.core.specs import Healthcheck
+from ansible_collections.mini.containers.plugins.module_utils.core.specs.image import Healthcheck
 from ansible_collections.mini.containers.plugins.module_utils.linux import files
 from ansible_collections.mini.containers.plugins.module_utils.runtime import bundle
 

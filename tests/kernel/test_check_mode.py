@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from ansible.module_utils import basic
 from ansible_collections.mini.containers.plugins.module_utils.core.paths import Paths
-from ansible_collections.mini.containers.plugins.module_utils.core.specs import VolumeSpec
+from ansible_collections.mini.containers.plugins.module_utils.core.specs.volume import VolumeSpec
 from ansible_collections.mini.containers.plugins.module_utils.engine.volumes import converge as volumes
 from ansible_collections.mini.containers.plugins.module_utils.glue import task
 

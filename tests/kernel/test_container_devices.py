@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.mini.containers.plugins.module_utils.core.errors import MiniError
-from ansible_collections.mini.containers.plugins.module_utils.core.specs import ContainerSpec
+from ansible_collections.mini.containers.plugins.module_utils.core.specs.container import ContainerSpec
 from ansible_collections.mini.containers.plugins.module_utils.engine.containers import devices as rules
 from ansible_collections.mini.containers.plugins.module_utils.linux import ebpf, libc
 from ansible_collections.mini.containers.plugins.module_utils.linux.cgroups import device_program, devices

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.mini.containers.plugins.module_utils.core.errors import BadInput, Conflict
-from ansible_collections.mini.containers.plugins.module_utils.core.specs import ContainerSpec
+from ansible_collections.mini.containers.plugins.module_utils.core.specs.container import ContainerSpec
 from ansible_collections.mini.containers.plugins.module_utils.engine.containers.converge import converge_all
 from ansible_collections.mini.containers.plugins.module_utils.engine.containers.plan import Wish
 from ansible_collections.mini.containers.plugins.module_utils.engine.containers.record import id_of

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.mini.containers.plugins.module_utils.core.errors import BadInput, Conflict, NotFound
-from ansible_collections.mini.containers.plugins.module_utils.core.specs import NetworkSpec, Subnet
+from ansible_collections.mini.containers.plugins.module_utils.core.specs.network import NetworkSpec, Subnet
 from ansible_collections.mini.containers.plugins.module_utils.engine.networks import converge as networks
 from ansible_collections.mini.containers.plugins.module_utils.glue.members import bring_members, check_members
 from ansible_collections.mini.containers.plugins.modules import mini_network

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.mini.containers.plugins.module_utils.core.plan import Step, silent
-from ansible_collections.mini.containers.plugins.module_utils.core.specs import VolumeSpec
+from ansible_collections.mini.containers.plugins.module_utils.core.specs.volume import VolumeSpec
 from ansible_collections.mini.containers.plugins.module_utils.engine.prune import converge
 from ansible_collections.mini.containers.plugins.module_utils.engine.volumes import converge as volumes
 from ansible_collections.mini.containers.plugins.module_utils.glue.prune import wanted

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.mini.containers.plugins.module_utils.core.errors import BadInput, Conflict, MiniError, NotFound
-from ansible_collections.mini.containers.plugins.module_utils.core.specs import VolumeSpec
+from ansible_collections.mini.containers.plugins.module_utils.core.specs.volume import VolumeSpec
 from ansible_collections.mini.containers.plugins.module_utils.engine.containers.facts import facts
 from ansible_collections.mini.containers.plugins.module_utils.engine.volumes import converge, use
 from ansible_collections.mini.containers.plugins.module_utils.engine.volumes.record import every, find

@@ -10,7 +10,7 @@ from typing import Any
 
 from ansible_collections.mini.containers.plugins.module_utils.core.names import new_id
 from ansible_collections.mini.containers.plugins.module_utils.core.paths import Paths
-from ansible_collections.mini.containers.plugins.module_utils.core.specs import ContainerSpec
+from ansible_collections.mini.containers.plugins.module_utils.core.specs.container import ContainerSpec
 from ansible_collections.mini.containers.plugins.module_utils.engine.containers.record import ContainerRecord
 from ansible_collections.mini.containers.plugins.module_utils.engine.images import converge
 from ansible_collections.mini.containers.plugins.module_utils.engine.records import save

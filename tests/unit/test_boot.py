@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.mini.containers.plugins.module_utils.core.paths import Paths
-from ansible_collections.mini.containers.plugins.module_utils.core.specs import ContainerSpec
+from ansible_collections.mini.containers.plugins.module_utils.core.specs.container import ContainerSpec
 from ansible_collections.mini.containers.plugins.module_utils.engine.boot import install, systemd
 from ansible_collections.mini.containers.plugins.module_utils.engine.boot.install import Seen
 from ansible_collections.mini.containers.plugins.module_utils.engine.containers.ending import is_due

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..core.errors import BadInput
 from ..core.names import check_hostname, check_name
-from ..core.specs import Attachment
+from ..core.specs.network import Attachment
 from ..network.veth import is_made, mac_of
 from .driver_options import check_endpoint, interface, sysctls
 

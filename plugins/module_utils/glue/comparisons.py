@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..core.errors import BadInput
-from ..core.specs import ContainerSpec, Limits
+from ..core.specs.container import ContainerSpec, Limits
 
 STRICT, IGNORE, MORE = "strict", "ignore", "allow_more_present"
 MODES = (STRICT, IGNORE, MORE)

@@ -10,7 +10,7 @@ from typing import Any, Callable
 
 from ..core.errors import BadInput
 from ..core.names import check_hostname, check_name
-from ..core.specs import ContainerSpec, Limits
+from ..core.specs.container import ContainerSpec, Limits
 from ..core.units import parse_extent, parse_size
 from ..engine.containers.bundle import NO_LOG
 from ..engine.containers.plan import Wish

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..core.errors import BadInput, MiniError
 from ..core.paths import Paths
-from ..core.specs import PublishedPort
+from ..core.specs.network import PublishedPort
 from ..engine.containers.record import every
 from ..network.ports import overlapping
 from .container_options import CONTAINER_OPTIONS, DEFAULTS

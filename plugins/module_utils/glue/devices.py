@@ -7,7 +7,7 @@ import os
 import re
 
 from ..core.errors import BadInput
-from ..core.specs import Device
+from ..core.specs.container import Device
 
 _RULE = re.compile(r"([abc]) ([0-9]{1,10}|\*):([0-9]{1,10}|\*) ([rwm]{1,3})\Z")
 _PARENT = re.compile(r"(/[A-Za-z0-9_.:@-]+)+\Z")

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..core.errors import BadInput
-from ..core.specs import Healthcheck
+from ..core.specs.image import Healthcheck
 from ..core.units import parse_duration
 from .options import text, words
 

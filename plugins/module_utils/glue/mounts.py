@@ -10,7 +10,7 @@ from typing import Any
 
 from ..core.errors import BadInput
 from ..core.names import check_name
-from ..core.specs import Inherited, Mount
+from ..core.specs.volume import Inherited, Mount
 from ..image import reference
 from .options import table
 from .options import text as text_of

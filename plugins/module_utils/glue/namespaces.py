@@ -7,7 +7,7 @@ from typing import Any
 
 from ..core.errors import BadInput
 from ..core.names import check_name
-from ..core.specs import Attachment
+from ..core.specs.network import Attachment
 
 HOST, PRIVATE, NONE = "host", "private", "none"
 CONTAINER = "container:"

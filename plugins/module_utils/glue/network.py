@@ -8,7 +8,7 @@ from typing import Any
 
 from ..core.errors import BadInput
 from ..core.names import check_name
-from ..core.specs import NetworkSpec, Subnet
+from ..core.specs.network import NetworkSpec, Subnet
 from ..network import pools, slices
 from .driver_options import MTU, driver_options, mtu
 from .overlay import OVERLAY_OPTIONS, vxlan_of

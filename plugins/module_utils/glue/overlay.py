@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Optional
 
 from ..core.errors import BadInput
-from ..core.specs import Subnet, Vxlan
+from ..core.specs.network import Subnet, Vxlan
 from ..network import slices
 
 OVERLAY_OPTIONS: dict[str, Any] = {

@@ -9,7 +9,7 @@ from typing import Any, Union
 
 from ..core.errors import BadInput
 from ..core.names import check_name
-from ..core.specs import Secret
+from ..core.specs.container import Secret
 
 DIRECTORY = "/run/secrets"
 SECRET_OPTIONS: dict[str, Any] = {

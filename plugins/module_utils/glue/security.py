@@ -7,7 +7,7 @@ import resource
 from typing import Any
 
 from ..core.errors import BadInput, HostLacks
-from ..core.specs import Ulimit
+from ..core.specs.container import Ulimit
 from ..linux import capabilities
 from ..linux.apparmor import SYS, enabled
 from .options import table

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable
 
 from ..core.errors import BadInput
-from ..core.specs import Mount
+from ..core.specs.volume import Mount
 from ..core.units import parse_extent
 from ..linux.mount_options import CLEARED, FLAGS
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..core.errors import BadInput
 from ..core.names import check_name
-from ..core.specs import VolumeSpec
+from ..core.specs.volume import VolumeSpec
 from .options import table
 
 

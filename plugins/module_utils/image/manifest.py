@@ -19,7 +19,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from ..core.errors import BadImage
-from ..core.specs import Healthcheck, ImageConfig
+from ..core.specs.image import Healthcheck, ImageConfig
 from . import media
 from .document import Document, parse, serialise
 from .platform import Platform

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from ..core.errors import BadImage, BadInput, NotFound
 from ..core.paths import Paths
-from ..core.specs import ImageConfig
+from ..core.specs.image import ImageConfig
 from ..linux.files import locked
 from . import reference as references
 from .layout import REF_NAME, Layout

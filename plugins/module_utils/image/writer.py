@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Iterable
 
-from ..core.specs import ImageConfig
+from ..core.specs.image import ImageConfig
 from ..linux.files import make_private_dir, remove_tree, sync_dir
 from . import rubbish, workspace
 from .document import parse

@@ -22,7 +22,7 @@ import os
 from collections.abc import Collection, Iterable, Sequence
 
 from ..core.errors import BadInput, Conflict
-from ..core.specs import Subnet
+from ..core.specs.network import Subnet
 from ..linux.files import make_private_dir
 from . import inet
 from .freemap import FreeMap

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Callable, Optional
 
-from ..core.specs import Subnet
+from ..core.specs.network import Subnet
 from . import inet
 from .pools import unusable
 

@@ -15,7 +15,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Optional, Union
 
 from ..core.errors import BadInput, Conflict
-from ..core.specs import Subnet
+from ..core.specs.network import Subnet
 from .rtnl import Route
 
 POOLS = ("10.213.0.0/16", "172.30.0.0/16", "192.168.192.0/18")

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping
 from typing import NoReturn, Optional
 
 from ..core.errors import BadInput
-from ..core.specs import PublishedPort
+from ..core.specs.network import PublishedPort
 
 _FORM = re.compile(
     r"(?:(?:(?P<ip>\[[^\]]*\]|[^:\[\]]*):)?(?P<host>\d+(?:-\d+)?)?:)?"

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from ..core.errors import BadInput
 from ..core.names import check_name
-from ..core.specs import Subnet, Vxlan
+from ..core.specs.network import Subnet, Vxlan
 from . import inet, pools
 
 SLICES = 256

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Callable, Optional
 
 from ..core.errors import Conflict
-from ..core.specs import Subnet
+from ..core.specs.network import Subnet
 from . import freemap, inet
 from .leases import Alive, Pool, is_address, kept_back, leases, names
 from .pools import Net

@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from ansible_collections.mini.containers.plugins.module_utils.core.specs import VolumeSpec
+from ansible_collections.mini.containers.plugins.module_utils.core.specs.volume import VolumeSpec
 from ansible_collections.mini.containers.plugins.module_utils.engine.builds import cache
 from ansible_collections.mini.containers.plugins.module_utils.engine.prune import converge as pruning
 from ansible_collections.mini.containers.plugins.module_utils.engine.volumes import use

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from ansible_collections.mini.containers.plugins.module_utils.core.errors import BadImage, Conflict, NotFound
 from ansible_collections.mini.containers.plugins.module_utils.core.plan import Step, silent
-from ansible_collections.mini.containers.plugins.module_utils.core.specs import Mount
+from ansible_collections.mini.containers.plugins.module_utils.core.specs.volume import Mount
 from ansible_collections.mini.containers.plugins.module_utils.engine.images import source
 from ansible_collections.mini.containers.plugins.module_utils.image.intake import take_in
 from imagehost import Host, rootfs

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.mini.containers.plugins.module_utils.core.specs import ImageConfig
+from ansible_collections.mini.containers.plugins.module_utils.core.specs.image import ImageConfig
 from ansible_collections.mini.containers.plugins.module_utils.engine.images import export as exports
 from ansible_collections.mini.containers.plugins.module_utils.glue.image import export_spec
 from ansible_collections.mini.containers.plugins.module_utils.image.intake import take_in

@@ -25,8 +25,8 @@ import pytest
 from ansible_collections.mini.containers.plugins.module_utils.core.names import new_id
 from ansible_collections.mini.containers.plugins.module_utils.core.paths import Paths
 from ansible_collections.mini.containers.plugins.module_utils.core.plan import Observer, silent
-from ansible_collections.mini.containers.plugins.module_utils.core.specs import (
-    ContainerSpec,
+from ansible_collections.mini.containers.plugins.module_utils.core.specs.container import ContainerSpec
+from ansible_collections.mini.containers.plugins.module_utils.core.specs.network import (
     NetworkSpec,
     PublishedPort,
     Subnet,

@@ -13,7 +13,7 @@ import pytest
 from ansible_collections.mini.containers.plugins.module_utils.core.errors import Busy, Conflict, HostLacks, StepFailed
 from ansible_collections.mini.containers.plugins.module_utils.core.paths import Paths
 from ansible_collections.mini.containers.plugins.module_utils.core.plan import apply
-from ansible_collections.mini.containers.plugins.module_utils.core.specs import NetworkSpec
+from ansible_collections.mini.containers.plugins.module_utils.core.specs.network import NetworkSpec
 from ansible_collections.mini.containers.plugins.module_utils.engine.networks import attach
 from ansible_collections.mini.containers.plugins.module_utils.engine.networks.actions import actions
 from ansible_collections.mini.containers.plugins.module_utils.engine.networks.converge import ensure, remove
@@ -529,7 +529,7 @@ NO_CHANGE = """
 import sys
 sys.path.insert(0, {path!r})
 from ansible_collections.mini.containers.plugins.module_utils.core.paths import Paths
-from ansible_collections.mini.containers.plugins.module_utils.core.specs import NetworkSpec
+from ansible_collections.mini.containers.plugins.module_utils.core.specs.network import NetworkSpec
 from ansible_collections.mini.containers.plugins.module_utils.engine.networks.converge import ensure
 from ansible_collections.mini.containers.plugins.module_utils.network import command
 calls = []

@@ -9,7 +9,7 @@ import socket
 import pytest
 from ansible_collections.mini.containers.plugins.module_utils.core.errors import Conflict
 from ansible_collections.mini.containers.plugins.module_utils.core.paths import Paths
-from ansible_collections.mini.containers.plugins.module_utils.core.specs import NetworkSpec
+from ansible_collections.mini.containers.plugins.module_utils.core.specs.network import NetworkSpec
 from ansible_collections.mini.containers.plugins.module_utils.engine.networks import attach
 from ansible_collections.mini.containers.plugins.module_utils.engine.networks.converge import ensure, remove
 from ansible_collections.mini.containers.plugins.module_utils.engine.networks.record import (

@@ -7,7 +7,7 @@ from __future__ import annotations
 import subprocess
 
 import pytest
-from ansible_collections.mini.containers.plugins.module_utils.core.specs import NetworkSpec, PublishedPort
+from ansible_collections.mini.containers.plugins.module_utils.core.specs.network import NetworkSpec, PublishedPort
 from ansible_collections.mini.containers.plugins.module_utils.engine.containers.facts import facts
 from ansible_collections.mini.containers.plugins.module_utils.engine.networks import attach
 from ansible_collections.mini.containers.plugins.module_utils.engine.networks.converge import ensure

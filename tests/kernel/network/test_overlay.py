@@ -7,7 +7,7 @@ import dataclasses
 
 import pytest
 from ansible_collections.mini.containers.plugins.module_utils.core.errors import Conflict
-from ansible_collections.mini.containers.plugins.module_utils.core.specs import Vxlan
+from ansible_collections.mini.containers.plugins.module_utils.core.specs.network import Vxlan
 from ansible_collections.mini.containers.plugins.module_utils.network import overlay, slices
 from ansible_collections.mini.containers.plugins.module_utils.network.overlay import Overlay
 from ansible_collections.mini.containers.plugins.module_utils.network.rtnl import Rtnl

@@ -7,7 +7,7 @@ import json
 
 import pytest
 from ansible_collections.mini.containers.plugins.module_utils.core.errors import StepFailed
-from ansible_collections.mini.containers.plugins.module_utils.core.specs import PublishedPort
+from ansible_collections.mini.containers.plugins.module_utils.core.specs.network import PublishedPort
 from ansible_collections.mini.containers.plugins.module_utils.network.firewall import nftables
 from ansible_collections.mini.containers.plugins.module_utils.network.firewall.changes import Present, planned
 from ansible_collections.mini.containers.plugins.module_utils.network.firewall.elements import pack

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.mini.containers.plugins.module_utils.core.errors import StepFailed
-from ansible_collections.mini.containers.plugins.module_utils.core.specs import PublishedPort
+from ansible_collections.mini.containers.plugins.module_utils.core.specs.network import PublishedPort
 from ansible_collections.mini.containers.plugins.module_utils.engine.networks.converge import remove
 from ansible_collections.mini.containers.plugins.module_utils.linux import libc
 from ansible_collections.mini.containers.plugins.module_utils.network.firewall.iptables import Iptables

@@ -9,7 +9,7 @@ import socket
 import struct
 
 import pytest
-from ansible_collections.mini.containers.plugins.module_utils.core.specs import Vxlan
+from ansible_collections.mini.containers.plugins.module_utils.core.specs.network import Vxlan
 from ansible_collections.mini.containers.plugins.module_utils.engine.networks import attach
 from ansible_collections.mini.containers.plugins.module_utils.engine.networks.overlay import device_name
 from ansible_collections.mini.containers.plugins.module_utils.network import netns, overlay

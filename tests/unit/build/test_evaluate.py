@@ -7,7 +7,7 @@ from typing import Any, Optional
 
 import pytest
 from ansible_collections.mini.containers.plugins.module_utils.core.errors import BadInput
-from ansible_collections.mini.containers.plugins.module_utils.core.specs import Healthcheck, ImageConfig
+from ansible_collections.mini.containers.plugins.module_utils.core.specs.image import Healthcheck, ImageConfig
 from ansible_collections.mini.containers.plugins.module_utils.engine.builds.evaluate import Evaluation, evaluate
 from ansible_collections.mini.containers.plugins.module_utils.engine.builds.spec import BuildSpec
 from ansible_collections.mini.containers.plugins.module_utils.image import platform

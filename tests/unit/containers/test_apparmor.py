@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.mini.containers.plugins.module_utils.core.errors import BadInput, HostLacks
-from ansible_collections.mini.containers.plugins.module_utils.core.specs import ContainerSpec, ImageConfig
+from ansible_collections.mini.containers.plugins.module_utils.core.specs.container import ContainerSpec
+from ansible_collections.mini.containers.plugins.module_utils.core.specs.image import ImageConfig
 from ansible_collections.mini.containers.plugins.module_utils.engine.containers import bundle, confinement
 from ansible_collections.mini.containers.plugins.module_utils.glue import security
 from ansible_collections.mini.containers.plugins.module_utils.linux import apparmor

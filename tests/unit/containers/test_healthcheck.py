@@ -8,11 +8,8 @@ from typing import Any
 
 import pytest
 from ansible_collections.mini.containers.plugins.module_utils.core.errors import BadImage
-from ansible_collections.mini.containers.plugins.module_utils.core.specs import (
-    ContainerSpec,
-    Healthcheck,
-    ImageConfig,
-)
+from ansible_collections.mini.containers.plugins.module_utils.core.specs.container import ContainerSpec
+from ansible_collections.mini.containers.plugins.module_utils.core.specs.image import Healthcheck, ImageConfig
 from ansible_collections.mini.containers.plugins.module_utils.core.units import parse_duration
 from ansible_collections.mini.containers.plugins.module_utils.engine.containers import healthcheck
 from ansible_collections.mini.containers.plugins.module_utils.glue.healthcheck import healthcheck as option

@@ -9,14 +9,10 @@ from typing import Any
 import pytest
 from ansible_collections.mini.containers.plugins.module_utils.core.errors import BadInput, NotFound
 from ansible_collections.mini.containers.plugins.module_utils.core.plan import Impact, Plan, Step
-from ansible_collections.mini.containers.plugins.module_utils.core.specs import (
-    Attachment,
-    ContainerSpec,
-    ImageConfig,
-    Limits,
-    Mount,
-    PublishedPort,
-)
+from ansible_collections.mini.containers.plugins.module_utils.core.specs.container import ContainerSpec, Limits
+from ansible_collections.mini.containers.plugins.module_utils.core.specs.image import ImageConfig
+from ansible_collections.mini.containers.plugins.module_utils.core.specs.network import Attachment, PublishedPort
+from ansible_collections.mini.containers.plugins.module_utils.core.specs.volume import Mount
 from ansible_collections.mini.containers.plugins.module_utils.engine.containers.observe import Observation
 from ansible_collections.mini.containers.plugins.module_utils.engine.containers.plan import Wish, plan
 from ansible_collections.mini.containers.plugins.module_utils.engine.containers.record import ContainerRecord, Endpoint

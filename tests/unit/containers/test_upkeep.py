@@ -9,11 +9,8 @@ from typing import Any
 import pytest
 from ansible_collections.mini.containers.plugins.module_utils.core.errors import BadInput
 from ansible_collections.mini.containers.plugins.module_utils.core.plan import Impact
-from ansible_collections.mini.containers.plugins.module_utils.core.specs import (
-    ContainerSpec,
-    Healthcheck,
-    ImageConfig,
-)
+from ansible_collections.mini.containers.plugins.module_utils.core.specs.container import ContainerSpec
+from ansible_collections.mini.containers.plugins.module_utils.core.specs.image import Healthcheck, ImageConfig
 from ansible_collections.mini.containers.plugins.module_utils.engine.containers.observe import Observation
 from ansible_collections.mini.containers.plugins.module_utils.engine.containers.plan import Wish, plan
 from ansible_collections.mini.containers.plugins.module_utils.engine.containers.record import ContainerRecord

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.mini.containers.plugins.module_utils.core.errors import BadInput, HostLacks, NotFound
-from ansible_collections.mini.containers.plugins.module_utils.core.specs import ContainerSpec
+from ansible_collections.mini.containers.plugins.module_utils.core.specs.container import ContainerSpec
 from ansible_collections.mini.containers.plugins.module_utils.engine.containers import conflicts
 from ansible_collections.mini.containers.plugins.module_utils.engine.containers.compare import Wish, changes, merge
 from ansible_collections.mini.containers.plugins.module_utils.glue.container import COMPARED, wish

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.mini.containers.plugins.module_utils.core.errors import BadImage
-from ansible_collections.mini.containers.plugins.module_utils.core.specs import ImageConfig
+from ansible_collections.mini.containers.plugins.module_utils.core.specs.image import ImageConfig
 from ansible_collections.mini.containers.plugins.module_utils.image import manifest, media
 from ansible_collections.mini.containers.plugins.module_utils.image.document import parse
 from ansible_collections.mini.containers.plugins.module_utils.image.manifest import (

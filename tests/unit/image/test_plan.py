@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.mini.containers.plugins.module_utils.core.errors import Conflict, NotFound
-from ansible_collections.mini.containers.plugins.module_utils.core.specs import ImageConfig
+from ansible_collections.mini.containers.plugins.module_utils.core.specs.image import ImageConfig
 from ansible_collections.mini.containers.plugins.module_utils.engine.images import removal
 from ansible_collections.mini.containers.plugins.module_utils.engine.images.observe import Observation
 from ansible_collections.mini.containers.plugins.module_utils.engine.images.plan import plan_present

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.mini.containers.plugins.module_utils.core.errors import BadInput
-from ansible_collections.mini.containers.plugins.module_utils.core.specs import Vxlan
+from ansible_collections.mini.containers.plugins.module_utils.core.specs.network import Vxlan
 from ansible_collections.mini.containers.plugins.module_utils.engine.networks.hearsay import sift
 
 HOSTS = {"h1": "192.0.2.11", "h2": "192.0.2.12", "h3": "192.0.2.13"}

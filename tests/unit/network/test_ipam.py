@@ -9,7 +9,7 @@ import os
 
 import pytest
 from ansible_collections.mini.containers.plugins.module_utils.core.errors import BadInput, Conflict
-from ansible_collections.mini.containers.plugins.module_utils.core.specs import Subnet
+from ansible_collections.mini.containers.plugins.module_utils.core.specs.network import Subnet
 from ansible_collections.mini.containers.plugins.module_utils.network import freemap, ipam
 from ansible_collections.mini.containers.plugins.module_utils.network import leases as links
 

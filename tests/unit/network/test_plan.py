@@ -9,7 +9,7 @@ import pytest
 from ansible_collections.mini.containers.plugins.module_utils.core.codec import decode, encode
 from ansible_collections.mini.containers.plugins.module_utils.core.errors import BadInput, Conflict, HostLacks
 from ansible_collections.mini.containers.plugins.module_utils.core.plan import Impact
-from ansible_collections.mini.containers.plugins.module_utils.core.specs import NetworkSpec, Subnet
+from ansible_collections.mini.containers.plugins.module_utils.core.specs.network import NetworkSpec, Subnet
 from ansible_collections.mini.containers.plugins.module_utils.engine.networks.observe import Observation
 from ansible_collections.mini.containers.plugins.module_utils.engine.networks.plan import (
     plan_absent,

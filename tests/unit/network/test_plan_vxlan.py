@@ -7,7 +7,7 @@ import dataclasses
 
 import pytest
 from ansible_collections.mini.containers.plugins.module_utils.core.errors import BadInput, Conflict
-from ansible_collections.mini.containers.plugins.module_utils.core.specs import NetworkSpec, Subnet, Vxlan
+from ansible_collections.mini.containers.plugins.module_utils.core.specs.network import NetworkSpec, Subnet, Vxlan
 from ansible_collections.mini.containers.plugins.module_utils.engine.networks.observe import Observation
 from ansible_collections.mini.containers.plugins.module_utils.engine.networks.overlay import overlay_of
 from ansible_collections.mini.containers.plugins.module_utils.engine.networks.plan import plan_present, resolve

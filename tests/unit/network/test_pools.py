@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.mini.containers.plugins.module_utils.core.errors import BadInput, Conflict
-from ansible_collections.mini.containers.plugins.module_utils.core.specs import Subnet
+from ansible_collections.mini.containers.plugins.module_utils.core.specs.network import Subnet
 from ansible_collections.mini.containers.plugins.module_utils.network import pools
 from ansible_collections.mini.containers.plugins.module_utils.network.rtnl import Route
 

@@ -7,7 +7,7 @@ import socket
 
 import pytest
 from ansible_collections.mini.containers.plugins.module_utils.core.errors import BadInput, Conflict
-from ansible_collections.mini.containers.plugins.module_utils.core.specs import PublishedPort
+from ansible_collections.mini.containers.plugins.module_utils.core.specs.network import PublishedPort
 from ansible_collections.mini.containers.plugins.module_utils.network.listeners import check_free
 from ansible_collections.mini.containers.plugins.module_utils.network.ports import overlapping, parse
 

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.mini.containers.plugins.module_utils.core.specs import PublishedPort
+from ansible_collections.mini.containers.plugins.module_utils.core.specs.network import PublishedPort
 from ansible_collections.mini.containers.plugins.module_utils.network.firewall import ruleset, xtables
 from ansible_collections.mini.containers.plugins.module_utils.network.firewall.changes import Dialect, Found, Present
 from ansible_collections.mini.containers.plugins.module_utils.network.firewall.elements import Key, meet, pack, unpack

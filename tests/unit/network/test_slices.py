@@ -8,7 +8,7 @@ import ipaddress
 
 import pytest
 from ansible_collections.mini.containers.plugins.module_utils.core.errors import BadInput
-from ansible_collections.mini.containers.plugins.module_utils.core.specs import Subnet, Vxlan
+from ansible_collections.mini.containers.plugins.module_utils.core.specs.network import Subnet, Vxlan
 from ansible_collections.mini.containers.plugins.module_utils.glue.overlay import vxlan_of
 from ansible_collections.mini.containers.plugins.module_utils.network import slices
 from ansible_collections.mini.containers.plugins.module_utils.network.entries import Entry

@@ -11,12 +11,8 @@ import pytest
 from ansible_collections.mini.containers.plugins.module_utils.core.errors import BadInput, Conflict
 from ansible_collections.mini.containers.plugins.module_utils.core.paths import Paths
 from ansible_collections.mini.containers.plugins.module_utils.core.plan import Impact
-from ansible_collections.mini.containers.plugins.module_utils.core.specs import (
-    ContainerSpec,
-    Inherited,
-    Mount,
-    VolumeSpec,
-)
+from ansible_collections.mini.containers.plugins.module_utils.core.specs.container import ContainerSpec
+from ansible_collections.mini.containers.plugins.module_utils.core.specs.volume import Inherited, Mount, VolumeSpec
 from ansible_collections.mini.containers.plugins.module_utils.engine.containers.mounts import resolve
 from ansible_collections.mini.containers.plugins.module_utils.engine.containers.storage import named, surely_absent
 from ansible_collections.mini.containers.plugins.module_utils.engine.volumes.observe import Observation

@@ -16,7 +16,7 @@ from typing import Callable, NamedTuple, Optional
 from ...core.errors import MiniError, StepFailed
 from ...core.paths import Paths
 from ...core.plan import Plan, Step
-from ...core.specs import ContainerSpec
+from ...core.specs.container import ContainerSpec
 from ...runtime import state
 from ..containers import kinship, stopping
 from ..containers.converge import Outcome, converge_all

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Callable, NamedTuple, Optional
 
 from ...core.errors import BadInput
-from ...core.specs import ImageConfig
+from ...core.specs.image import ImageConfig
 from ...image import platform as platforms
 from ...image.containerfile.expand import Lexer
 from ...image.containerfile.instruction import Instruction

@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 
 from ...core.paths import Paths
-from ...core.specs import NetworkSpec
+from ...core.specs.network import NetworkSpec
 from ..networks import converge
 from . import names
 

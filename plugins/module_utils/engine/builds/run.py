@@ -15,7 +15,8 @@ from typing import NamedTuple, Optional
 from ...core.errors import BadInput, MiniError, StepFailed
 from ...core.paths import Paths
 from ...core.plan import Step, apply
-from ...core.specs import ContainerSpec, ImageConfig
+from ...core.specs.container import ContainerSpec
+from ...core.specs.image import ImageConfig
 from ...image.store import StoredImage
 from ...linux.files import locked
 from ..containers import waiting

@@ -11,7 +11,7 @@ import re
 from typing import Callable
 
 from ...core.errors import BadInput
-from ...core.specs import ImageConfig
+from ...core.specs.image import ImageConfig
 from ...core.units import parse_extent
 from .works import CONTEXT, Origin, RunMount
 

@@ -13,7 +13,10 @@ from typing import Callable, Optional
 
 from ...core.errors import BadInput
 from ...core.paths import Paths
-from ...core.specs import Attachment, ContainerSpec, ImageConfig, Mount, Secret, VolumeSpec
+from ...core.specs.container import ContainerSpec, Secret
+from ...core.specs.image import ImageConfig
+from ...core.specs.network import Attachment
+from ...core.specs.volume import Mount, VolumeSpec
 from ...core.units import parse_extent
 from ...image.replica import opened
 from ...image.workspace import Workspace

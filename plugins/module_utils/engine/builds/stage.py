@@ -15,7 +15,7 @@ from dataclasses import replace
 from typing import Callable, Optional
 
 from ...core.errors import BadInput
-from ...core.specs import Healthcheck, ImageConfig
+from ...core.specs.image import Healthcheck, ImageConfig
 from ...core.units import parse_duration
 from ...image.containerfile.expand import Lexer, variables_only
 from ...image.containerfile.instruction import Instruction

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Optional, Union
 
-from ...core.specs import ImageConfig
+from ...core.specs.image import ImageConfig
 from ...image.containerfile.lines import Heredoc
 from ...image.platform import Platform
 from ...image.store import StoredImage

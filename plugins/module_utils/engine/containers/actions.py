@@ -19,7 +19,8 @@ from ...core.errors import MiniError, NotFound
 from ...core.names import new_id
 from ...core.paths import Paths
 from ...core.plan import Action, Joint, Step
-from ...core.specs import ContainerSpec, Mount
+from ...core.specs.container import ContainerSpec
+from ...core.specs.volume import Mount
 from ...image.store import ImageStore, StoredImage
 from ...linux.files import make_private_dir, sync_dir, write_atomic
 from ...runtime import state

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from ...core.paths import Paths
-from ...core.specs import ContainerSpec
+from ...core.specs.container import ContainerSpec
 from .. import program
 from ..boot.files import PROGRAM
 

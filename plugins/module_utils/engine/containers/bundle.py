@@ -14,7 +14,8 @@ from typing import Any, Union
 from ...core.errors import BadInput
 from ...core.names import hostname_from
 from ...core.paths import Paths
-from ...core.specs import ContainerSpec, ImageConfig
+from ...core.specs.container import ContainerSpec
+from ...core.specs.image import ImageConfig
 from ...core.units import CPU_PERIOD
 from ...runtime.bundle import (
     ANNOTATION_AFTERWARDS,

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from ...core.errors import NotFound
 from ...core.plan import Step
-from ...core.specs import ContainerSpec
+from ...core.specs.container import ContainerSpec
 from . import publishing, rewiring, upkeep
 from .compare import Wish, changes, limit_changes
 from .observe import Observation

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, fields, replace
 from operator import attrgetter
 from typing import Any, Callable, Optional
 
-from ...core.specs import ContainerSpec, Limits
+from ...core.specs.container import ContainerSpec, Limits
 from ...core.units import CPU_PERIOD, show_size
 from ...image.platform import Platform
 

@@ -14,7 +14,7 @@ import os
 from typing import Any
 
 from ...core.errors import HostLacks
-from ...core.specs import ContainerSpec, Ulimit
+from ...core.specs.container import ContainerSpec, Ulimit
 from ...linux.apparmor import SYS, profiles
 from ...linux.capabilities import DEFAULT, NAMES, available
 from ...linux.seccomp import FILTER_VERSION

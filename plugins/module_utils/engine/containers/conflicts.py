@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 
 from ...core.errors import BadInput
-from ...core.specs import ContainerSpec
+from ...core.specs.container import ContainerSpec
 from .mounts import SHARED
 
 HOST, PRIVATE, NONE = "host", "private", "none"

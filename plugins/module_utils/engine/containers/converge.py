@@ -15,7 +15,7 @@ from typing import NamedTuple, Optional
 
 from ...core.paths import Paths
 from ...core.plan import Observer, Plan, Run, Step, apply_together, silent
-from ...core.specs import ContainerSpec
+from ...core.specs.container import ContainerSpec
 from ...linux.files import locked
 from ..networks.attach import Change
 from . import kinship

@@ -12,7 +12,7 @@ import stat
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple, Optional
 
-from ...core.specs import ContainerSpec, Device
+from ...core.specs.container import ContainerSpec, Device
 
 # Numbers: kernel, admin-guide/devices.txt.
 _USABLE: tuple[tuple[int, Optional[int]], ...] = (

@@ -7,7 +7,8 @@ from typing import Any
 
 from ...core.errors import MiniError
 from ...core.paths import Paths
-from ...core.specs import Attachment, ContainerSpec
+from ...core.specs.container import ContainerSpec
+from ...core.specs.network import Attachment
 from ...linux.cgroups.detect import open_cgroup
 from ...network.veth import mac_of
 from ...runtime.log import MAX_FILES, MAX_SIZE

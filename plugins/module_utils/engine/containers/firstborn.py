@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from ...core.specs import ContainerSpec
+from ...core.specs.container import ContainerSpec
 
 PLACE = "/dev/init"
 PROGRAMS = (

@@ -7,7 +7,8 @@ import json
 from dataclasses import replace
 from typing import Any, Optional
 
-from ...core.specs import ContainerSpec, Healthcheck, ImageConfig
+from ...core.specs.container import ContainerSpec
+from ...core.specs.image import Healthcheck, ImageConfig
 from ...runtime.health import Check
 
 SHELL = ("/bin/sh", "-c")

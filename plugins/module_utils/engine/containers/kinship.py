@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import NamedTuple, Optional, TypeVar
 
 from ...core.plan import Plan
-from ...core.specs import Mount
+from ...core.specs.volume import Mount
 from .compare import Wish, merge
 from .macs import Place, places
 from .observe import Observation

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from ...core.specs import Attachment, ContainerSpec
+from ...core.specs.container import ContainerSpec
+from ...core.specs.network import Attachment
 from ..networks.attach import mac_taken
 
 Place = tuple[str, str]

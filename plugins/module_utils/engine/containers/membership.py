@@ -10,7 +10,8 @@ from typing import Callable, Optional
 from ...core.errors import NotFound
 from ...core.paths import Paths
 from ...core.plan import Observer, Plan, silent
-from ...core.specs import Attachment, ContainerSpec
+from ...core.specs.container import ContainerSpec
+from ...core.specs.network import Attachment
 from ..networks import attach
 from .converge import converge_all
 from .plan import Wish

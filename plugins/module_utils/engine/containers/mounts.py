@@ -10,7 +10,8 @@ from typing import Any, Optional
 
 from ...core.errors import BadInput
 from ...core.paths import Paths
-from ...core.specs import ContainerSpec, Mount, Secret
+from ...core.specs.container import ContainerSpec, Secret
+from ...core.specs.volume import Mount
 from ...linux.mount import recurses
 from ...linux.mountinfo import is_shared
 from ...linux.overlay import overlay_data

@@ -12,7 +12,8 @@ from typing import Any, Optional
 from ...core.errors import MiniError
 from ...core.paths import Paths
 from ...core.plan import Plan, Step
-from ...core.specs import ContainerSpec, Mount
+from ...core.specs.container import ContainerSpec
+from ...core.specs.volume import Mount
 from ...image.store import ImageStore, StoredImage
 from ...linux.cgroups.detect import open_cgroup
 from ...runtime import state

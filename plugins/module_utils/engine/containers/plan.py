@@ -12,7 +12,9 @@ from dataclasses import fields, replace
 
 from ...core.errors import BadInput, Conflict, ImageMissing, NotFound
 from ...core.plan import Impact, Plan, Step
-from ...core.specs import ContainerSpec, ImageConfig, Mount
+from ...core.specs.container import ContainerSpec
+from ...core.specs.image import ImageConfig
+from ...core.specs.volume import Mount
 from . import conflicts, macs, publishing, sharing, upkeep
 from .bundle import arguments
 from .changing import LIVE, live_changes, mend

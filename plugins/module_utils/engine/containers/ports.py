@@ -17,7 +17,7 @@ from typing import Any
 
 from ...core.errors import Conflict
 from ...core.paths import Paths
-from ...core.specs import PublishedPort
+from ...core.specs.network import PublishedPort
 from ...linux.files import locked, make_private_dir, read_text, write_atomic
 from ...linux.process import identify
 from ...network.listeners import check_free

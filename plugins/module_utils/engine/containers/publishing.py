@@ -12,7 +12,9 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 
 from ...core.errors import BadInput
-from ...core.specs import ContainerSpec, ImageConfig, PublishedPort
+from ...core.specs.container import ContainerSpec
+from ...core.specs.image import ImageConfig
+from ...core.specs.network import PublishedPort
 from ...network.ports import parse_exposed
 from ..networks.record import Binding
 from .record import ContainerRecord

@@ -10,7 +10,10 @@ from typing import Optional
 
 from ...core.errors import CorruptRecord
 from ...core.paths import Paths
-from ...core.specs import Attachment, ContainerSpec, ImageConfig, Mount
+from ...core.specs.container import ContainerSpec
+from ...core.specs.image import ImageConfig
+from ...core.specs.network import Attachment
+from ...core.specs.volume import Mount
 from ..records import load, names_in
 
 STARTED = "started"

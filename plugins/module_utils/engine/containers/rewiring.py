@@ -12,7 +12,8 @@ from types import MappingProxyType
 from typing import Any, NamedTuple, Optional
 
 from ...core.plan import Step
-from ...core.specs import Attachment, ContainerSpec
+from ...core.specs.container import ContainerSpec
+from ...core.specs.network import Attachment
 from ..networks.attach import Plug
 from .record import ContainerRecord, Endpoint
 

@@ -20,7 +20,7 @@ from typing import Optional
 
 from ...core.errors import BadInput, NotFound
 from ...core.paths import Paths
-from ...core.specs import Secret
+from ...core.specs.container import Secret
 from ...linux import libc
 from ...linux.files import make_private_dir, write_atomic
 from ...linux.mount_options import MNT_DETACH, MS_NODEV, MS_NOEXEC, MS_NOSUID

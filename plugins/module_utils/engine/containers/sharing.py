@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from ...core.plan import Step
-from ...core.specs import ContainerSpec
+from ...core.specs.container import ContainerSpec
 
 HOST, PRIVATE, NONE, SHAREABLE = "host", "private", "none", "shareable"
 CONTAINER = "container:"

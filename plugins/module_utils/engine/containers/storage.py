@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from ...core.names import new_id
 from ...core.paths import Paths
-from ...core.specs import Mount, VolumeSpec
+from ...core.specs.volume import Mount, VolumeSpec
 from ...image.replica import opened
 from ...image.store import ImageStore
 from ...linux.files import open_in_root

@@ -7,7 +7,8 @@ from typing import Optional
 
 from ...core.errors import BadInput
 from ...core.plan import Impact, Step
-from ...core.specs import ContainerSpec, ImageConfig
+from ...core.specs.container import ContainerSpec
+from ...core.specs.image import ImageConfig
 from . import healthcheck
 from .compare import changes
 from .observe import EXITED, Observation

@@ -14,7 +14,8 @@ from typing import Callable, Optional
 
 from ...core.paths import Paths
 from ...core.plan import Action, Step
-from ...core.specs import Attachment, ContainerSpec, PublishedPort
+from ...core.specs.container import ContainerSpec
+from ...core.specs.network import Attachment, PublishedPort
 from ...linux.cgroups.detect import open_cgroup
 from ..networks import attach
 from ..networks.record import NetworkRecord

@@ -7,7 +7,7 @@ import os
 
 from ...core.errors import NotFound
 from ...core.paths import Paths
-from ...core.specs import ImageConfig
+from ...core.specs.image import ImageConfig
 from ..containers import healthcheck
 from ..containers.record import ContainerRecord, find
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Callable, Optional
 
 from ...core.errors import BadImage, BadInput, NotFound
 from ...core.paths import Paths
-from ...core.specs import ImageConfig
+from ...core.specs.image import ImageConfig
 from ...image import platform, workspace
 from ...image.downloads import AGE
 from ...image.origin import ABSENT, CONTAINER, LAYOUT, REGISTRY, Source, repository_digest

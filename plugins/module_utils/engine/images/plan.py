@@ -9,7 +9,7 @@ from typing import Optional
 from ...core.errors import NotFound
 from ...core.names import short_id
 from ...core.plan import Plan, Step
-from ...core.specs import ImageConfig
+from ...core.specs.image import ImageConfig
 from ...image.origin import REGISTRY, Source
 from .observe import Observation
 from .spec import ImageSpec, overlay

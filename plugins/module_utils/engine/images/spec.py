@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Optional
 
-from ...core.specs import ImageConfig
+from ...core.specs.image import ImageConfig
 from ...image.platform import Platform
 from ...image.reference import Reference
 

@@ -16,7 +16,7 @@ from typing import Callable
 from ...core.names import new_id
 from ...core.paths import Paths
 from ...core.plan import Action, Step
-from ...core.specs import NetworkSpec
+from ...core.specs.network import NetworkSpec
 from ...linux.files import remove_tree
 from ...network import bridge, overlay, veth
 from ...network.hosts import Far

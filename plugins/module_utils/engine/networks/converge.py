@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Optional
 
 from ...core.paths import Paths
 from ...core.plan import Observer, Plan, apply, silent
-from ...core.specs import NetworkSpec
+from ...core.specs.network import NetworkSpec
 from ...linux.files import locked
 from .actions import actions, new_record
 from .attach import repair_plan

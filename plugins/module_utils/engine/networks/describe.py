@@ -7,7 +7,7 @@ import hashlib
 from typing import Any
 
 from ...core.paths import Paths
-from ...core.specs import NetworkSpec, Subnet, Vxlan
+from ...core.specs.network import NetworkSpec, Subnet, Vxlan
 from ...network import slices
 from ...network.veth import mac_of
 from ..records import peek

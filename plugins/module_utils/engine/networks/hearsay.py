@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Union
 
 from ...core.errors import BadInput
 from ...core.names import check_name
-from ...core.specs import Vxlan
+from ...core.specs.network import Vxlan
 from ...network import inet, slices
 from ...network.hosts import Far
 

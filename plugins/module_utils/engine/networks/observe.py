@@ -11,7 +11,7 @@ from typing import Callable, Optional
 
 from ...core.errors import CorruptRecord
 from ...core.paths import Paths
-from ...core.specs import NetworkSpec
+from ...core.specs.network import NetworkSpec
 from ...linux.files import read_text
 from ...network import bridge, overlay, pools, rtnl
 from ...network.bridge import BridgeState

@@ -9,7 +9,7 @@ from typing import Optional
 
 from ...core.errors import BadInput, Conflict
 from ...core.names import interface_name
-from ...core.specs import NetworkSpec, Vxlan
+from ...core.specs.network import NetworkSpec, Vxlan
 from ...network import overlay, slices
 from ...network.hosts import Far
 from ...network.overlay import Overlay, OverlayState

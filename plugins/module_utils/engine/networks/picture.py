@@ -8,7 +8,7 @@ from typing import Any
 
 from ...core.errors import MiniError
 from ...core.paths import Paths
-from ...core.specs import Subnet
+from ...core.specs.network import Subnet
 from ...network import leases as links
 from ...network.pools import unusable
 from .describe import describe

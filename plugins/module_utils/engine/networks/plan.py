@@ -10,7 +10,7 @@ from typing import Any, Optional
 
 from ...core.errors import BadInput, Conflict, HostLacks
 from ...core.plan import Impact, Plan, Step
-from ...core.specs import NetworkSpec, Subnet
+from ...core.specs.network import NetworkSpec, Subnet
 from ...network import bridge, pools, veth
 from ...network.bridge import Bridge
 from ...network.hosts import Far

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from ...core.paths import Paths
-from ...core.specs import PublishedPort
+from ...core.specs.network import PublishedPort
 from ...network.conntrack import forget_udp
 from ...network.firewall.rules import translations, udp_ports
 from .packetfilter import Sight, apply_rules, last_published, write_down

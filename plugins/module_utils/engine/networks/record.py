@@ -10,7 +10,7 @@ from typing import NamedTuple, Optional
 from ...core.errors import Conflict, CorruptRecord, NotFound
 from ...core.names import check_name, interface_name
 from ...core.paths import DEFAULT_STATE_ROOT, Paths
-from ...core.specs import NetworkSpec, Subnet, Vxlan
+from ...core.specs.network import NetworkSpec, Subnet, Vxlan
 from ...network.firewall.rules import Lan, Tunnel
 from ...network.leases import place_of
 from ..records import load as load_record

@@ -13,7 +13,7 @@ from typing import Any, Callable, NamedTuple
 from ...core.errors import Conflict
 from ...core.paths import Paths
 from ...core.plan import Action, Observer, Plan, Step, apply, silent
-from ...core.specs import ContainerSpec
+from ...core.specs.container import ContainerSpec
 from ...image import rubbish
 from ...image.store import ImageStore
 from ..containers.compare import Wish

@@ -11,7 +11,7 @@ from typing import Callable
 
 from ...core.paths import Paths
 from ...core.plan import Action, Step
-from ...core.specs import VolumeSpec
+from ...core.specs.volume import VolumeSpec
 from ...linux.files import make_private_dir, remove_tree
 from ...runtime.state import now
 from ..records import save, set_aside

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Optional
 from ...core.names import check_name
 from ...core.paths import Paths
 from ...core.plan import Observer, Plan, apply, silent
-from ...core.specs import VolumeSpec
+from ...core.specs.volume import VolumeSpec
 from ...linux.files import locked
 from .actions import actions, new_record
 from .describe import describe

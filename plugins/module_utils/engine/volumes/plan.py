@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator
 
 from ...core.errors import Conflict
 from ...core.plan import Impact, Plan, Step
-from ...core.specs import VolumeSpec
+from ...core.specs.volume import VolumeSpec
 from .observe import Observation
 
 ALWAYS, NEVER, OPTIONS_CHANGED = "always", "never", "options-changed"

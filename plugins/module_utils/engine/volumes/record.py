@@ -12,7 +12,7 @@ from typing import Optional
 from ...core.errors import CorruptRecord
 from ...core.names import check_name
 from ...core.paths import Paths
-from ...core.specs import VolumeSpec
+from ...core.specs.volume import VolumeSpec
 from ..records import load, names_in
 
 ANONYMOUS = {"com.docker.volume.anonymous": ""}

@@ -15,7 +15,7 @@ from typing import Optional
 
 from ...core.errors import CorruptRecord
 from ...core.paths import Paths
-from ...core.specs import VolumeSpec
+from ...core.specs.volume import VolumeSpec
 from ...image.replica import Look, attributes_of, copy_tree, dress, opened
 from ...linux.files import locked, remove_tree, sync_tree
 from ...runtime.state import now

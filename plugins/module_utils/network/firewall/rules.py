@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Optional, Union
 
-from ...core.specs import PublishedPort
+from ...core.specs.network import PublishedPort
 
 LOOPBACK = {4: "127.0.0.0/8", 6: "::1/128"}
 ANYWHERE = {4: "0.0.0.0/0", 6: "::/0"}
