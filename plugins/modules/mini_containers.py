@@ -104,7 +104,11 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.mini.containers.plugins.module_utils.core.paths import Paths
-from ansible_collections.mini.containers.plugins.module_utils.glue.container_list import others, tasks_of
+from ansible_collections.mini.containers.plugins.module_utils.glue.container_list import (
+    others,
+    refuse_shared_ports,
+    tasks_of,
+)
 from ansible_collections.mini.containers.plugins.module_utils.glue.container_options import (
     COMMON_OPTIONS,
     ENTRY_OPTIONS,
@@ -123,6 +127,7 @@ ARGUMENT_SPEC: dict[str, Any] = {
 def work(module: AnsibleModule, paths: Paths) -> dict[str, Any]:
     """Bring all of them there, and tell."""
     tasks = tasks_of(module.params)
+    refuse_shared_ports(paths, tasks)
     leaving = list(others(paths, module.params, tasks))
     brought = bring_in_turn(module, paths, [*leaving, *tasks])
     return list_result(module, brought, [task.name for task in tasks])

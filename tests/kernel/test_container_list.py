@@ -19,6 +19,7 @@ from ansible_collections.mini.containers.plugins.module_utils.engine import runt
 from ansible_collections.mini.containers.plugins.module_utils.engine.containers.converge import converge_all
 from ansible_collections.mini.containers.plugins.module_utils.engine.containers.record import find, id_of
 from ansible_collections.mini.containers.plugins.module_utils.engine.networks import published
+from ansible_collections.mini.containers.plugins.module_utils.engine.networks.record import GATEWAY_MODES, ROUTED
 from ansible_collections.mini.containers.plugins.module_utils.glue.container_list import tasks_of
 from ansible_collections.mini.containers.plugins.modules import mini_containers
 
@@ -378,3 +379,13 @@ def test_twenty_at_once(lan: Any) -> None:
     twenty = [{"name": f"c{number}", "networks": [{"name": "lan"}], "ports": ["80"]} for number in range(20)]
     lan._look()
     _comes_right(lan, twenty)
+
+
+def test_one_port_of_several_that_take_none_of_the_host(host: Any) -> None:
+    """In a network that is routed each publishes at its own address."""
+    host.network("routed", "10.77.9.0/24", driver_options={GATEWAY_MODES[4]: ROUTED})
+    entries = [{"name": name, "networks": [{"name": "routed"}], "ports": ["8080:80"]} for name in "ab"]
+    assert "errors" not in _task(host, *entries)
+    assert not _task(host, *entries)["changed"]
+    _gone(host, "a", "b")
+    host.no_network("routed")

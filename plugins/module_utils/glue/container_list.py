@@ -8,8 +8,11 @@ from typing import Any
 
 from ..core.errors import BadInput, MiniError
 from ..core.paths import Paths
+from ..core.specs.container import ContainerSpec
 from ..core.specs.network import PublishedPort
+from ..engine.containers.publishing import bound, of_host
 from ..engine.containers.record import every
+from ..engine.networks.attach import Networks, binding
 from ..network.ports import overlapping
 from .container_options import CONTAINER_OPTIONS, DEFAULTS
 from .containers import Task
@@ -26,7 +29,6 @@ def tasks_of(params: Mapping[str, Any]) -> list[Task]:
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice:
         raise BadInput(f"containers: {twice} is named twice", hint="name each container once")
-    _refuse_shared_ports(tasks)
     for task in tasks:
         if params["purge_label"] and task.wish.state != "absent" and not _carries(task, params["purge_label"]):
             raise BadInput(
@@ -37,17 +39,24 @@ def tasks_of(params: Mapping[str, Any]) -> list[Task]:
     return tasks
 
 
-def _refuse_shared_ports(tasks: Sequence[Task]) -> None:
-    """Of two that run, one alone can have a port of the host."""
+def refuse_shared_ports(paths: Paths, tasks: Sequence[Task]) -> None:
+    """Of two that run, one alone can have a port of the host. In networks that are routed nobody takes any."""
+    networks = Networks(paths)
     owners: dict[PublishedPort, str] = {}
     for task in (task for task in tasks if task.wish.runs):
-        clash = overlapping(task.wish.spec.ports, owners)
+        ports = _of_host(networks, task.wish.spec)
+        clash = overlapping(ports, owners)
         if clash:
             other = owners[clash[1]]
             raise BadInput(
                 f"containers: {other} and {task.name} both publish {clash[0].show()}", hint="publish another port"
             )
-        owners.update(dict.fromkeys(task.wish.spec.ports, task.name))
+        owners.update(dict.fromkeys(ports, task.name))
+
+
+def _of_host(networks: Networks, spec: ContainerSpec) -> tuple[PublishedPort, ...]:
+    known = networks.known(entry.name for entry in spec.networks)
+    return of_host(bound(spec, {name: binding(networks.load(name)) for name in known}), spec.ports)
 
 
 def merged(common: Mapping[str, Any], entry: Mapping[str, Any]) -> dict[str, Any]:

@@ -190,6 +190,14 @@ def test_v2_is_where_the_memory_controller_is(tmp_path: Path) -> None:
     assert detect.open_cgroup("/mini/c", found).join_files() == [f"{tmp_path}/cgroup/mini/c/cgroup.procs"]
 
 
+def test_who_has_no_pid_is_nobody(tmp_path: Path) -> None:
+    """The kernel lists a process as 0 that is reaped while the list is made; SIGKILL to 0 would end ourselves."""
+    _fill(tmp_path / "inner", {"cgroup.procs": "0\n7\n"})
+    _fill(tmp_path, {"cgroup.procs": "5\n0\n"})
+    assert settings.processes(str(tmp_path)) == [5, 7]
+    assert settings.processes(str(tmp_path / "gone")) == []
+
+
 def test_a_refusal_names_file_and_reason(tmp_path: Path) -> None:
     os.symlink("/dev/full", tmp_path / "pids.max")
     with pytest.raises(StepFailed, match=r"refuses pids_limit '20' \(.*pids.max\): No space left") as caught:

@@ -180,8 +180,12 @@ def _remove_below(directory: str) -> None:
 
 
 def processes(directory: str) -> list[int]:
-    """The processes in a cgroup and below it; none when it is not there."""
+    """The processes in a cgroup and below it; none when it is not there.
+
+    cgroup v2 lists as 0 one that has no pid for the reader: which is in another pid namespace, or has been reaped while
+    the list was made (cgroup_procs_show, kernel/cgroup/cgroup.c). To kill(2) that is the caller and its whole group.
+    """
     found: list[int] = []
     for where, _directories, _files in os.walk(directory):
-        found.extend(int(pid) for pid in (read(where, "cgroup.procs") or "").split())
+        found.extend(int(pid) for pid in (read(where, "cgroup.procs") or "").split() if pid != "0")
     return found
