@@ -46,12 +46,16 @@ def comparisons(
 
 
 def _of_fields(modes: dict[str, str], fields: Fields) -> dict[str, str]:
-    """Options that fill one field (`volumes`, `mounts` and `tmpfs`) are compared as one."""
+    """Options that fill one field (`volumes`, `mounts` and `tmpfs`) are compared as one.
+
+    One that fills several (`network_mode`, also the first of `networks`) gives way where another is just for the field.
+    """
     found = {field: modes[ALL] for names in fields.values() for field in names} if ALL in modes else {}
     named: dict[str, str] = {}
-    for option, mode in modes.items():
-        for field in fields.get(option, ()):
-            if named.setdefault(field, mode) != mode:
+    for option, mode in sorted(modes.items(), key=lambda item: len(fields.get(item[0], ()))):
+        filled = fields.get(option, ())
+        for field in filled:
+            if named.setdefault(field, mode) != mode and len(filled) == 1:
                 raise BadInput(f"comparisons: {option} is compared as one list with others", hint="give them one mode")
     return {field: mode for field, mode in {**found, **named}.items() if mode != STRICT}
 

@@ -296,6 +296,15 @@ def test_comparisons(options: dict[str, Any], mode: str, same: bool) -> None:
     assert merge(BEFORE, strict, skip=strict.ignored) != BEFORE
 
 
+def test_a_mode_of_networks_beside_one_of_network_mode() -> None:
+    """Which fills more than that one field; each may have its own, as with docker_container."""
+    modes = {"networks": "allow_more_present", "network_mode": "ignore"}
+    for order in (modes, dict(reversed(modes.items()))):
+        found = asked(networks=[{"name": "back"}], comparisons=order)
+        assert merge(BEFORE, found, skip=found.ignored) == BEFORE
+        assert found.partial == {"networks"}
+
+
 def test_what_is_more_is_kept() -> None:
     found = asked(
         env={"A": "9"}, networks=[{"name": "new"}], comparisons=dict.fromkeys(("env", "networks"), "allow_more_present")
