@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from ansible_collections.mini.containers.plugins.module_utils.image.store import
 from ansible_collections.mini.containers.plugins.module_utils.linux import files
 from ansible_collections.mini.containers.plugins.module_utils.runtime import state
 
+from .forking import all_at_once, in_a_process
 from .waiting import PATIENCE, eventually, stays
 
 CREATE = ["reserve-name", "make-directories", "make-volume", "lease-address", "write-record"]
@@ -58,12 +60,7 @@ def _killed_at(event: str, name: str) -> Callable[[str, Step], None]:
 
 def _run_and_die(host: Any, event: str, step: str, **options: Any) -> None:
     """The task in a process of its own, killed at the step."""
-    child = os.fork()
-    if child == 0:
-        try:
-            host.container(observer=_killed_at(event, step), **options)
-        finally:
-            os._exit(0)
+    child = in_a_process(partial(host.container, observer=_killed_at(event, step), **options))
     _pid, status = os.waitpid(child, 0)
     assert os.WIFSIGNALED(status), f"the step {step} was never reached"
 
@@ -214,12 +211,7 @@ def test_an_error_takes_everything_back(lan: Any, step: str, number: int) -> Non
 @pytest.mark.parametrize("moment", [0.0, 0.005, 0.01, 0.02, 0.03, 0.05, 0.08, 0.12])
 def test_killed_at_any_moment(lan: Any, moment: float) -> None:
     """Steps are our own idea of progress; kill -9 has no such idea."""
-    child = os.fork()
-    if child == 0:
-        try:
-            lan.container(**TASK)
-        finally:
-            os._exit(0)
+    child = in_a_process(partial(lan.container, **TASK))
     time.sleep(moment)
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
@@ -309,16 +301,17 @@ def test_a_full_disk_leaves_the_old_file(tmp_path: Path) -> None:
         subprocess.run(["umount", str(small)], check=True)
 
 
-def test_stop_and_removal_on_a_full_disk(host: Any, rootfs: Path, tmp_path: Path) -> None:
-    """They must work with not one byte left, and so must that of what the containers stood on."""
-    place = tmp_path / "small" / "state"
+@pytest.mark.parametrize(("full", "size"), [("state", "32m"), ("run", "2m")])
+def test_stop_and_removal_where_there_is_no_room(host: Any, rootfs: Path, tmp_path: Path, full: str, size: str) -> None:
+    """They must work with not one byte left, on the disk or below /run, and so must that of what they stood on."""
+    place = tmp_path / "small" / full
     place.mkdir(parents=True)
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=32m", "tmpfs", str(place)], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(place)], check=True)
     try:
         small = type(host)(place.parent)
         small.image("box", rootfs)
         small.network("lan")
-        for name in ("c", "d"):
+        for name in ("c", "d", "e"):
             small.container(name, **{**TASK, "published_ports": []}, restart_policy="always")
         with contextlib.suppress(OSError), (place / "rest").open("wb", buffering=0) as rest:
             while rest.write(b"x" * 4096):
@@ -328,7 +321,7 @@ def test_stop_and_removal_on_a_full_disk(host: Any, rootfs: Path, tmp_path: Path
         assert not small.container("c", state="stopped").plan
         assert small.record("c").wanted == "stopped"
         small.container("d", state="stopped", stop_timeout=1)
-        small.absent("c", "d")
+        small.absent("c", "d", "e")
         small.no_network("lan")
         volumes.remove(small.paths, "data")
         images.remove(small.paths, "box")
@@ -369,43 +362,6 @@ def test_a_lock_that_is_held_names_its_holder(host: Any, monkeypatch: pytest.Mon
 
 
 def test_two_tasks_for_the_same_container_make_one(host: Any) -> None:
-    children = []
-    for _number in range(8):
-        child = os.fork()
-        if child == 0:
-            code = 1
-            try:
-                host.container()
-                code = 0
-            finally:
-                os._exit(code)
-        children.append(child)
-    assert [os.waitpid(child, 0)[1] for child in children] == [0] * 8
+    all_at_once([host.container] * 8)
     assert len(os.listdir(host.paths.containers)) == 1
     host.absent("c")
-
-
-def test_stop_and_removal_where_run_is_full(host: Any, rootfs: Path, tmp_path: Path) -> None:
-    """What says that things run is in memory, which may be full as well."""
-    place = tmp_path / "small" / "run"
-    place.mkdir(parents=True)
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(place)], check=True)
-    try:
-        small = type(host)(place.parent)
-        small.image("box", rootfs)
-        small.network("lan")
-        for name in ("c", "d", "e"):
-            small.container(name, **{**TASK, "published_ports": []}, restart_policy="always")
-        with contextlib.suppress(OSError), (place / "rest").open("wb", buffering=0) as rest:
-            while rest.write(b"x" * 4096):
-                pass
-        assert os.statvfs(place).f_bfree == 0
-        small.container("c", state="stopped", stop_timeout=0)
-        assert not small.container("c", state="stopped").plan
-        assert small.record("c").wanted == "stopped"
-        small.container("d", state="stopped", stop_timeout=1)
-        small.absent("c", "d", "e")
-        small.no_network("lan")
-        assert small.left() == []
-    finally:
-        subprocess.run(["umount", "-l", str(place)], check=True)

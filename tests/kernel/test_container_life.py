@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from ansible_collections.mini.containers.plugins.module_utils.core.errors import
 from ansible_collections.mini.containers.plugins.module_utils.engine.containers import logs
 from ansible_collections.mini.containers.plugins.module_utils.runtime import state
 
+from .forking import all_at_once
 from .waiting import PATIENCE, eventually
 
 
@@ -272,19 +274,7 @@ def test_bad_names_are_refused(host: Any, name: str) -> None:
 
 
 def test_twenty_at_once(host: Any) -> None:
-    """From separate processes, as Ansible's forks would."""
-    children = []
-    for number in range(20):
-        pid = os.fork()
-        if pid == 0:
-            code = 1
-            try:
-                host.container(f"c{number}", memory="32M")
-                code = 0
-            finally:
-                os._exit(code)
-        children.append(pid)
-    assert [os.waitpid(pid, 0)[1] for pid in children] == [0] * 20
+    all_at_once(partial(host.container, f"c{number}", memory="32M") for number in range(20))
     assert len({host.pid(f"c{number}") for number in range(20)} - {0}) == 20
     host.absent(*(f"c{number}" for number in range(20)))
 

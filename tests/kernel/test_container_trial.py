@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+from functools import partial
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from ansible_collections.mini.containers.plugins.module_utils.engine.boot.reconc
 from ansible_collections.mini.containers.plugins.module_utils.engine.containers.record import behind
 from ansible_collections.mini.containers.plugins.module_utils.runtime import state
 
+from .forking import in_a_process
 from .waiting import eventually
 
 OLD: dict[str, Any] = {
@@ -35,16 +37,6 @@ def _steps(outcome: Any) -> list[str]:
     return [step.name for step in outcome.plan]
 
 
-def _in_a_process(host: Any, **options: Any) -> int:
-    child = os.fork()
-    if child == 0:
-        try:
-            host.container(**options)
-        finally:
-            os._exit(0)
-    return child
-
-
 @pytest.fixture
 def lan(host: Any) -> Any:
     """A host with a network and a container that runs."""
@@ -61,7 +53,7 @@ def lan(host: Any) -> Any:
 def cut_short(lan: Any) -> Any:
     """Its replacement runs, is not healthy, and nobody waits for that any more."""
     old = lan.record().id
-    child = _in_a_process(lan, **PROVED)
+    child = in_a_process(partial(lan.container, **PROVED))
     try:
         eventually(lambda: _probed(lan, old))
     finally:
@@ -182,7 +174,7 @@ def test_killed_again(cut_short: Any, step: str, event: str) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
 
     cut_short.exec("c", "touch", "/well")
-    _pid, status = os.waitpid(_in_a_process(cut_short, **PROVED, observer=observer), 0)
+    _pid, status = os.waitpid(in_a_process(partial(cut_short.container, **PROVED, observer=observer)), 0)
     assert os.WIFSIGNALED(status)
     cut_short.container(**PROVED)
     _is_the_new_one(cut_short)
@@ -215,7 +207,7 @@ def test_killed_before_it_ran(lan: Any, step: str) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
 
     wrong = {**OLD, "command": "nothing"}
-    _pid, status = os.waitpid(_in_a_process(lan, **wrong, observer=observer), 0)
+    _pid, status = os.waitpid(in_a_process(partial(lan.container, **wrong, observer=observer)), 0)
     assert os.WIFSIGNALED(status)
     with pytest.raises(MiniError, match="is not in the container"):
         lan.container(**wrong)

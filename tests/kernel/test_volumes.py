@@ -10,6 +10,7 @@ import os
 import shutil
 import signal
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,8 @@ from ansible_collections.mini.containers.plugins.module_utils.engine.containers.
 from ansible_collections.mini.containers.plugins.module_utils.engine.volumes import converge, use
 from ansible_collections.mini.containers.plugins.module_utils.engine.volumes.record import every, find
 from ansible_collections.mini.containers.plugins.module_utils.linux import files
+
+from .forking import all_at_once, in_a_process
 
 CAPABILITY = b"\x01\x00\x00\x02" + b"\x00\x04" + bytes(14)  # cap_net_bind_service, VFS_CAP_REVISION_2
 
@@ -236,14 +239,11 @@ def test_killed_while_it_is_filled(stored: Any, moment: str, monkeypatch: pytest
     def die(*_arguments: Any, **_named: Any) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
-    child = os.fork()
-    if child == 0:
-        try:
-            monkeypatch.setattr(use, moment, die)
-            stored.container(image="full", volumes=["v:/data"])
-        finally:
-            os._exit(0)
-    assert os.WIFSIGNALED(os.waitpid(child, 0)[1])
+    def dying() -> None:
+        monkeypatch.setattr(use, moment, die)
+        stored.container(image="full", volumes=["v:/data"])
+
+    assert os.WIFSIGNALED(os.waitpid(in_a_process(dying), 0)[1])
     stored.container(image="full", volumes=["v:/data"], command="sleep 1000", stop_timeout=0)
     _same(stored, "v", interrupted=moment == "dress")
     assert sorted(os.listdir(stored.paths.volume("v"))) == ["_data", "record.json"]
@@ -407,18 +407,8 @@ def test_fields_that_do_not_belong_together(stored: Any, mount: dict[str, Any], 
 
 
 def test_twenty_containers_fill_one_volume(stored: Any) -> None:
-    children = []
-    for number in range(20):
-        pid = os.fork()
-        if pid == 0:
-            code = 1
-            try:
-                stored.container(f"c{number}", image="full", volumes=["v:/data"], state="present")
-                code = 0
-            finally:
-                os._exit(code)
-        children.append(pid)
-    assert [os.waitpid(pid, 0)[1] for pid in children] == [0] * 20
+    task = {"image": "full", "volumes": ["v:/data"], "state": "present"}
+    all_at_once(partial(stored.container, f"c{number}", **task) for number in range(20))
     _same(stored, "v")
     stored._look()
     stored.absent(*(f"c{number}" for number in range(20)))
@@ -459,12 +449,7 @@ def _run_and_die(host: Any, event: str, step: str, **options: Any) -> None:
         if (seen, done.name) == (event, step):
             os.kill(os.getpid(), signal.SIGKILL)
 
-    child = os.fork()
-    if child == 0:
-        try:
-            host.container(observer=observer, **options)
-        finally:
-            os._exit(0)
+    child = in_a_process(partial(host.container, observer=observer, **options))
     assert os.WIFSIGNALED(os.waitpid(child, 0)[1]), f"the step {step} was never reached"
 
 

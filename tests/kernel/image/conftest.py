@@ -14,6 +14,8 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "support"))
 
+from registries import Liar
+
 NEEDED = ("docker-registry", "htpasswd", "openssl", "skopeo", "umoci")
 
 
@@ -22,6 +24,15 @@ def opener() -> Iterator[None]:
     """Ansible's client leaves its handlers, a test's proxy among them, to all that the process asks later."""
     yield
     urllib.request.install_opener(None)
+
+
+@pytest.fixture
+def liar(monkeypatch: pytest.MonkeyPatch) -> Iterator[Liar]:
+    """A registry that answers as a test says, asked past all proxies."""
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    with Liar() as found:
+        yield found
 
 
 @pytest.fixture(scope="session")

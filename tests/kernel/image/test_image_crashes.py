@@ -9,9 +9,9 @@ from __future__ import annotations
 import gc
 import os
 import shutil
-import signal
 import subprocess
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,8 @@ from ansible_collections.mini.containers.plugins.module_utils.image import platf
 from imagehost import Host, rootfs
 from rawtar import archive, member
 from registries import MANIFEST, Liar
+
+from ..forking import killed_at
 
 CHANGES = ("rename", "replace", "unlink", "link", "mkdir", "fsync", "rmdir", "symlink")
 CONFIG = "application/vnd.oci.image.config.v1+json"
@@ -84,16 +86,13 @@ OPERATIONS: dict[str, Callable[[Site], Any]] = {
 
 
 @pytest.fixture
-def site(tmp_path: Path, layout: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+def site(tmp_path: Path, layout: Path, liar: Liar) -> Iterator[Site]:
     """On a small file system of its own."""
-    for name in ("http_proxy", "HTTP_PROXY", "all_proxy"):
-        monkeypatch.delenv(name, raising=False)
     directory = tmp_path / "disk"
     directory.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "none", directory], check=True)
     try:
-        with Liar() as liar:
-            yield Site(directory, layout, liar)
+        yield Site(directory, layout, liar)
         gc.collect()  # a failure may hold what it has opened
     finally:
         subprocess.run(["umount", directory], check=True)
@@ -105,7 +104,7 @@ def test_killed_at_each_change(site: Site, operation: str, tmp_path: Path) -> No
     site.prepare()
     shutil.copytree(site.paths.state_root, tmp_path / "start", symlinks=True)
     calls = 0
-    while not killed(site, OPERATIONS[operation], calls):
+    while killed_at(calls, CHANGES, partial(OPERATIONS[operation], site)):
         storefiles.verified(site.paths.state_root)
         OPERATIONS[operation](site)
         assert not OPERATIONS[operation](site)
@@ -119,30 +118,6 @@ def test_killed_at_each_change(site: Site, operation: str, tmp_path: Path) -> No
         shutil.copytree(tmp_path / "start", site.paths.state_root, symlinks=True)
         calls += 1 if calls < 10 else 4
     assert calls > 2
-
-
-def killed(site: Site, operation: Callable[[Site], Any], calls: int) -> bool:
-    """Whether the operation came to its end before that many changes were made."""
-    child = os.fork()
-    if not child:
-        left = [calls]
-
-        def count(function: Any) -> Any:
-            def counted(*arguments: Any, **options: Any) -> Any:
-                left[0] -= 1
-                if left[0] < 0:
-                    os.kill(os.getpid(), signal.SIGKILL)
-                return function(*arguments, **options)
-
-            return counted
-
-        try:
-            for name in CHANGES:
-                setattr(os, name, count(getattr(os, name)))
-            operation(site)
-        finally:
-            os._exit(0)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
 @pytest.mark.parametrize("operation", ["import", "load", "pull", "commit", "configure", "tag"])

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import os
-import signal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,8 @@ import storefiles
 from ansible_collections.mini.containers.plugins.module_utils.core.errors import BadInput, Conflict
 from ansible_collections.mini.containers.plugins.module_utils.core.plan import Step
 from imagehost import Host, rootfs
+
+from ..forking import killed_at
 
 
 @pytest.fixture
@@ -118,30 +120,11 @@ def test_where_there_is_no_store(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("call", range(6))
-def test_killed_in_the_middle(host: Host, monkeypatch: pytest.MonkeyPatch, call: int) -> None:
+def test_killed_in_the_middle(host: Host, call: int) -> None:
     """At each of the first calls that change something."""
     host.tar.write_bytes(rootfs(b"new"))
     host.image("new:1", src=str(host.tar))
-    left = [call]
-
-    def count(function: Any) -> Any:
-        def counted(*arguments: Any, **options: Any) -> Any:
-            left[0] -= 1
-            if left[0] < 0:
-                os.kill(os.getpid(), signal.SIGKILL)
-            return function(*arguments, **options)
-
-        return counted
-
-    child = os.fork()
-    if not child:
-        try:
-            for name in ("rename", "unlink", "replace"):
-                monkeypatch.setattr(os, name, count(getattr(os, name)))
-            host.image("new:1", "absent")
-        finally:
-            os._exit(0)
-    os.waitpid(child, 0)
+    killed_at(call, ("rename", "unlink", "replace"), partial(host.image, "new:1", "absent"))
     host.image("new:1", "absent")
     host.image("other:1", "absent")
     storefiles.fsck(host.paths.state_root)

@@ -9,7 +9,7 @@ import os
 import signal
 import tarfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
@@ -66,14 +66,6 @@ class Host:
     def kept(self) -> list[str]:
         """Every file of the store but the locks and the two that a layout consists of."""
         return storefiles.kept(self.paths.state_root)
-
-
-@pytest.fixture
-def liar(monkeypatch: pytest.MonkeyPatch) -> Iterator[Liar]:
-    for name in ("http_proxy", "HTTP_PROXY", "all_proxy"):
-        monkeypatch.delenv(name, raising=False)
-    with Liar() as found:
-        yield found
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import gzip
 import json
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
@@ -20,16 +20,8 @@ from .test_registry_lies import LAYER, NONE, SECRET, Host, blob, challenge, imag
 
 
 @pytest.fixture
-def registry(monkeypatch: pytest.MonkeyPatch) -> Iterator[Liar]:
-    for name in ("http_proxy", "HTTP_PROXY", "all_proxy"):
-        monkeypatch.delenv(name, raising=False)
-    with Liar() as found:
-        yield found
-
-
-@pytest.fixture
-def there(tmp_path: Path, registry: Liar) -> Host:
-    return Host(tmp_path, registry)
+def there(tmp_path: Path, liar: Liar) -> Host:
+    return Host(tmp_path, liar)
 
 
 def pieces(
@@ -62,12 +54,10 @@ def pieces(
     ],
     ids=["a trickle", "a trickle of a header", "an endless line", "endless headers", "soon", "another protocol"],
 )
-def test_a_head_without_an_end(
-    there: Host, registry: Liar, where: str, first: bytes, again: bytes, pause: float
-) -> None:
-    image(registry)
+def test_a_head_without_an_end(there: Host, liar: Liar, where: str, first: bytes, again: bytes, pause: float) -> None:
+    image(liar)
     enough = threading.Event()
-    registry.lies["1" if where == "1" else blob(registry)] = pieces(first, again, pause, enough)
+    liar.lies["1" if where == "1" else blob(liar)] = pieces(first, again, pause, enough)
     try:
         with pytest.raises(MiniError):
             there.pull(timeout=0.2)
@@ -75,24 +65,24 @@ def test_a_head_without_an_end(
         enough.set()
     assert there.kept() == []
     assert len(there.pauses) <= ATTEMPTS
-    registry.lies.clear()
+    liar.lies.clear()
     assert there.pull() == ["pull"]
 
 
-def test_a_body_that_would_expand(there: Host, registry: Liar) -> None:
+def test_a_body_that_would_expand(there: Host, liar: Liar) -> None:
     """It is what it is: nothing is expanded on the way."""
-    image(registry)
+    image(liar)
     bomb = gzip.compress(bytes(2**26))
-    for name in ("1", blob(registry)):
-        registry.lies = {name: lambda request: send(request, 200, bomb, {"Content-Encoding": "gzip"})}
+    for name in ("1", blob(liar)):
+        liar.lies = {name: lambda request: send(request, 200, bomb, {"Content-Encoding": "gzip"})}
         with pytest.raises(MiniError):
             there.pull()
         assert there.kept() == []
 
 
-def test_a_blob_that_changes_while_it_comes(there: Host, registry: Liar) -> None:
-    image(registry, layer(os.urandom(2**20)))
-    raw = registry.blobs[blob(registry)]
+def test_a_blob_that_changes_while_it_comes(there: Host, liar: Liar) -> None:
+    image(liar, layer(os.urandom(2**20)))
+    raw = liar.blobs[blob(liar)]
 
     def changing(request: BaseHTTPRequestHandler) -> bool:
         if "range" in request.headers:
@@ -102,11 +92,11 @@ def test_a_blob_that_changes_while_it_comes(there: Host, registry: Liar) -> None
             )
         return send(request, 200, raw[: 2**19], {"Content-Length": str(len(raw))})
 
-    registry.lies[blob(registry)] = changing
+    liar.lies[blob(liar)] = changing
     with pytest.raises(BadImage, match="sent sha256:"):
         there.pull()
     assert there.kept() == []
-    registry.lies.clear()
+    liar.lies.clear()
     assert there.pull() == ["pull"]
 
 
@@ -123,40 +113,38 @@ def test_a_blob_that_changes_while_it_comes(there: Host, registry: Liar) -> None
     ],
 )
 @pytest.mark.parametrize("where", ["1", "layer"])
-def test_places_that_nothing_is_fetched_from(there: Host, registry: Liar, where: str, target: str) -> None:
-    image(registry)
+def test_places_that_nothing_is_fetched_from(there: Host, liar: Liar, where: str, target: str) -> None:
+    image(liar)
     location = f"http://{target}" if target else "gopher://127.0.0.1/"
-    registry.lies["1" if where == "1" else blob(registry)] = lambda request: send(
-        request, 302, b"", {"Location": location}
-    )
+    liar.lies["1" if where == "1" else blob(liar)] = lambda request: send(request, 302, b"", {"Location": location})
     with pytest.raises(RegistryFailed, match="where nothing is fetched from"):
         there.pull()
 
 
-def test_urls_of_a_layer_are_not_looked_at(there: Host, registry: Liar) -> None:
-    manifest = image(registry)
+def test_urls_of_a_layer_are_not_looked_at(there: Host, liar: Liar) -> None:
+    manifest = image(liar)
     with Liar() as elsewhere:
         manifest["layers"][0]["urls"] = [f"http://{elsewhere.where}/layer"]
-        registry.add(manifest, MANIFEST, "1")
+        liar.add(manifest, MANIFEST, "1")
         assert there.pull(login=True) == ["pull"]
         assert elsewhere.asked == []
         manifest["layers"][0] = {"mediaType": LAYER, "digest": NONE, "size": 9, "urls": manifest["layers"][0]["urls"]}
-        registry.add(manifest, MANIFEST, "1")
+        liar.add(manifest, MANIFEST, "1")
         with pytest.raises(MiniError):
             there.pull(login=True)
         assert elsewhere.asked == []
 
 
-def test_where_a_token_is_asked_for(there: Host, registry: Liar) -> None:
+def test_where_a_token_is_asked_for(there: Host, liar: Liar) -> None:
     """The server of tokens may be another one, as Docker's own is, and gets the login; whom it sends on to does not."""
-    image(registry)
+    image(liar)
     with Liar() as tokens, Liar() as further:
-        registry.lies["*"] = challenge(f'Bearer realm="http://{tokens.where}/token"')
+        liar.lies["*"] = challenge(f'Bearer realm="http://{tokens.where}/token"')
         tokens.lies["*"] = lambda request: send(request, 307, b"", {"Location": f"http://{further.where}/token"})
         further.lies["*"] = lambda request: send(request, 200, json.dumps({"token": "abc"}).encode())
         assert there.pull(login=True) == ["pull"]
         assert {"authorization" in headers for *_rest, headers in tokens.asked} == {True}
         assert {"authorization" in headers for *_rest, headers in further.asked} == {False}
-        sent = {headers.get("authorization", "") for _verb, _path, headers in registry.asked}
+        sent = {headers.get("authorization", "") for _verb, _path, headers in liar.asked}
         assert sent == {"", "Bearer abc"}
-        assert SECRET not in str(registry.asked)
+        assert SECRET not in str(liar.asked)
