@@ -225,7 +225,7 @@ def test_the_log_has_times_streams_tail_and_since(host: Any) -> None:
         ({"etc_hosts": {"other": 5}}, MiniError, "etc_hosts: '5' is not an address"),
         ({"tmpfs": ["/scratch:uid=lots"]}, MiniError, "cannot mount tmpfs on /scratch: Invalid argument.*uid=lots"),
         ({"volumes": ["/etc/hostname:/bin"]}, MiniError, "cannot mount /etc/hostname on /bin: Not a directory"),
-        ({"cpuset_cpus": "0-2147483647"}, MiniError, "is not a list of CPUs"),
+        ({"cpuset_cpus": "0-2147483647"}, MiniError, "is not a list of numbers"),
         ({"cpuset_cpus": "4000"}, MiniError, "kernel refuses cpuset_cpus"),
         ({"volumes": ["data:relative"]}, MiniError, "is not a mount"),
         ({"volumes": ["a:/x", "b:/x"]}, MiniError, "target of two mounts"),

@@ -90,9 +90,9 @@ def cpu_quota(cpus: float) -> int:
 
 
 def parse_cpuset(option: str, text: str) -> str:
-    """A list of CPUs as in cpuset(7), of bounded length, in the kernel's own spelling: `0-3,7`."""
+    """A list of CPUs or memory nodes as in cpuset(7), of bounded length, in the kernel's own spelling: `0-3,7`."""
     if len(text) > 4096 or not _CPUSET.match(text):
-        raise BadInput(f"{option}: {text[:40]!r} is not a list of CPUs", hint="write it as 0-3,7")
+        raise BadInput(f"{option}: {text[:40]!r} is not a list of numbers", hint="write it as 0-3,7")
     numbers: set[int] = set()
     for part in text.split(","):
         first, _dash, last = part.partition("-")

@@ -11,7 +11,16 @@ from ..core.specs.volume import Mount
 from ..core.units import parse_extent
 from ..linux.mount_options import CLEARED, FLAGS
 
-_OF_THE_MOUNT = frozenset({*FLAGS, *CLEARED}) - {"bind", "rbind", "remount", "idmap", "defaults", "acl", "noacl"}
+_OF_THE_MOUNT = frozenset({*FLAGS, *CLEARED}) - {
+    "bind",
+    "rbind",
+    "remount",
+    "idmap",
+    "ridmap",
+    "defaults",
+    "acl",
+    "noacl",
+}
 # tmpfs(5), and what has the content of the directory below copied into it.
 _FLAGS = _OF_THE_MOUNT | {"noswap", "inode32", "inode64", "tmpcopyup"}
 _VALUES = frozenset("size nr_blocks nr_inodes mode uid gid huge mpol".split())

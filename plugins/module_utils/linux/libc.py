@@ -37,6 +37,7 @@ NR_CAPGET = {"x86_64": 125}.get(_MACHINE, 90)
 NR_CAPSET = {"x86_64": 126}.get(_MACHINE, 91)
 NR_IOPRIO_SET = {"x86_64": 251}.get(_MACHINE, 30)
 NR_SCHED_SETATTR = {"x86_64": 314}.get(_MACHINE, 274)
+NR_SET_MEMPOLICY = {"x86_64": 238}.get(_MACHINE, 237)
 NR_KEYCTL = {"x86_64": 250}.get(_MACHINE, 219)
 NR_SECCOMP = {"x86_64": 317}.get(_MACHINE, 277)
 NR_PIDFD_SEND_SIGNAL = 424
@@ -293,6 +294,21 @@ def sched_setattr(pid: int, attributes: ctypes.Array[ctypes.c_char]) -> None:
     """sched_setattr(2); see linux/scheduling.py for what is in the structure."""
     if _libc.syscall(NR_SCHED_SETATTR, pid, attributes, 0) < 0:
         _fail("sched_setattr")
+
+
+def personality(persona: int) -> None:
+    """personality(2): the execution domain."""
+    if _libc.personality(_c_ulong(persona)) < 0:
+        _fail("personality")
+
+
+def set_mempolicy(mode: int, nodes: int) -> None:
+    """set_mempolicy(2) of the calling thread; bit N of `nodes` is node N."""
+    words = nodes.bit_length() // 64 + 1
+    mask = (ctypes.c_uint64 * words)(*(nodes >> 64 * word & (1 << 64) - 1 for word in range(words)))
+    # The kernel takes the number for one more than that of the bits.
+    if _libc.syscall(NR_SET_MEMPOLICY, mode, mask if nodes else None, _c_ulong(64 * words + 1 if nodes else 0)) < 0:
+        _fail("set_mempolicy")
 
 
 def ioprio_set(which: int, who: int, priority: int) -> None:

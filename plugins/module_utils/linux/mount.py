@@ -38,18 +38,20 @@ def change_flags(fd: int, change: Change, *, recursive: bool) -> None:
         libc.mount(None, fd_path(fd), None, MS_REMOUNT | MS_BIND | change.set)
 
 
-def bind(source_fd: int, target_fd: int, *, recursive: bool = True, users_fd: int = -1) -> int:
+def bind(
+    source_fd: int, target_fd: int, *, recursive: bool = True, users_fd: int = -1, users_below: bool = False
+) -> int:
     """Bind what `source_fd` (O_PATH) refers to over what `target_fd` refers to. No path is walked.
 
     With a user namespace, `users_fd`, the files belong to its users: who is 0 on the disk is its 0 (idmapped mounts,
-    mount_setattr(2)). That has to be said before the mount is anybody's.
+    mount_setattr(2)), with `users_below` also those of the mounts below. That has to be said before it is anybody's.
 
     The descriptor returned is the new mount's root: what is still to be said of the mount cannot meet another one.
     """
     flags = libc.OPEN_TREE_CLONE | libc.AT_EMPTY_PATH | (libc.AT_RECURSIVE if recursive else 0)
     tree = libc.open_tree(source_fd, "", flags)
     if users_fd >= 0:
-        libc.mount_setattr(tree, attr_set=MOUNT_ATTR_IDMAP, users_fd=users_fd, recursive=recursive)
+        libc.mount_setattr(tree, attr_set=MOUNT_ATTR_IDMAP, users_fd=users_fd, recursive=users_below)
     libc.move_mount(tree, target_fd)
     return tree
 

@@ -73,7 +73,8 @@ CLEARED = {
     "async": MS_SYNCHRONOUS,
     "atime": MS_NOATIME,
     "defaults": 0,
-    "idmap": 0,  # said by the mount's user namespace
+    "idmap": 0,  # these two are said by the mount's user namespace
+    "ridmap": 0,
     "dev": MS_NODEV,
     "diratime": MS_NODIRATIME,
     "exec": MS_NOEXEC,

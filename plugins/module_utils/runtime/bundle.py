@@ -30,6 +30,7 @@ ANNOTATION_HEALTH = "mini.containers/healthcheck"
 ANNOTATION_AFTERWARDS = "mini.containers/afterwards"
 IDMAPPED = "mini.containers/idmapped"
 SUBTREE = "mini.containers/subtree"  # of a new file system: the directory in it that is mounted instead of the whole
+USERS = "mini.containers/users"  # of a mount: the descriptor of a user namespace that its files are mapped by
 WITHIN = "mini.containers/within"  # of a mount, beside the specification's keys: where its source must lie
 ANNOTATION_STATE = "mini.containers/state"
 ANNOTATION_EXIT = "mini.containers/exit"

@@ -53,6 +53,7 @@ FILES = (
     "runtime/mounts.py",
     "runtime/orphan.py",
     "runtime/outlets.py",
+    "runtime/placement.py",
     "runtime/probe.py",
     "runtime/report.py",
     "runtime/restart.py",

@@ -17,7 +17,7 @@ from ..linux import capabilities, libc, loopback
 from ..linux.cgroups.detect import Hierarchies
 from ..linux.files import write_kernel
 from ..linux.inroot import make_dirs_in_root
-from . import confine, console, hooks, report, rootfs, users
+from . import confine, console, hooks, placement, report, rootfs, users
 from .bundle import OF_CHILDREN, Bundle, environment
 from .filters import Filter
 from .mounts import Mounter
@@ -93,6 +93,7 @@ class Child:
     def set_scheduler(self) -> None:
         """The kernel's answer says only that it refuses: the step has a name of its own."""
         confine.set_scheduler(self.bundle.process)
+        placement.settle(self.bundle.linux)
 
     def set_sysctls(self) -> None:
         """Through the host's /proc, which shows each reader its own namespaces; the container's could be a fake."""

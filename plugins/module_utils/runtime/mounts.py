@@ -19,13 +19,13 @@ from ..linux.inroot import make_dirs_in_root, make_file_in_root
 from ..linux.mount import bind, change_flags, fd_path, propagate
 from ..linux.mount_options import MNT_DETACH, MS_BIND, MS_RDONLY, MS_REC, MS_REMOUNT, Change, Options, parse_options
 from . import copyup, devices
-from .bundle import SUBTREE, WITHIN, Bundle
+from .bundle import SUBTREE, USERS, WITHIN, Bundle
 from .report import StepError
 
 _KERNEL = ("proc", "sysfs", "cgroup", "cgroup2", "mqueue", "devpts")
 PROC_SUPER_MAGIC = 0x9FA0
 COPY_UP = "tmpcopyup"
-IDMAP = "idmap"
+IDMAP, IDMAP_ALL = "idmap", "ridmap"
 # Files of /proc that programs take for the machine's, and that others (lxcfs) replace by the container's.
 REPLACEABLE = (
     "cpuinfo diskstats loadavg meminfo net/dev slabinfo stat swaps uptime "
@@ -180,8 +180,14 @@ class Mounter:
             # move_mount(2) would say EINVAL.
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), path)
         _check_target(target, entry, is_proc=libc.file_system(source) == PROC_SUPER_MAGIC)
-        users_fd = self.users_fd if IDMAP in (entry.get("options") or ()) else -1
-        mounted = bind(source, target, recursive=bool(options.flags & MS_REC), users_fd=users_fd)
+        said = entry.get("options") or ()
+        mounted = bind(
+            source,
+            target,
+            recursive=bool(options.flags & MS_REC),
+            users_fd=entry.get(USERS, self.users_fd if IDMAP in said or IDMAP_ALL in said else -1),
+            users_below=IDMAP_ALL in said,
+        )
         os.close(target)
         os.close(source)
         for change, recursive in ((options.own, False), (options.below, True)):

@@ -19,7 +19,7 @@ from typing import Any, Callable, NoReturn
 from ..linux import capabilities, libc
 from ..linux.cgroups.detect import open_cgroup
 from ..linux.files import write_kernel
-from . import confine, console, report, users
+from . import confine, console, placement, report, users
 from .bundle import Bundle, environment
 from .confine import NUMBER
 from .filters import Filter
@@ -59,6 +59,7 @@ class Visitor:
 
     def join_cgroup(self) -> None:
         """By the host's files, so early."""
+        placement.set_affinity(self.process, "initial")
         for path in self.join_files:
             write_kernel(path, "0")
 
@@ -66,6 +67,8 @@ class Visitor:
         """A keyring and signals of its own."""
         confine.new_keyring("_ses.exec")
         confine.reset_inherited(self.process)
+        placement.settle(self.bundle.linux)
+        placement.set_affinity(self.process, "final")
 
     def set_label(self) -> None:
         """While /proc is the host's."""

@@ -342,7 +342,6 @@ def _limit(kind: str, soft: int = 1) -> dict[str, Any]:
             lambda config: config["process"].update(ioPriority={"class": "IOPRIO_CLASS_BE", "priority": 8}),
             "from 0 to 7",
         ),
-        (lambda config: config["process"].update(execCPUAffinity={"initial": "0"}), "execCPUAffinity cannot"),
         (lambda config: config["linux"]["namespaces"].append({"type": "pid"}), "names one twice"),
         (lambda config: config["linux"]["namespaces"].append({"type": "other"}), "no namespace"),
         (lambda config: config["linux"].update(namespaces=[]), "needs a mount namespace"),

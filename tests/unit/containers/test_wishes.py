@@ -149,7 +149,7 @@ NONSENSE: tuple[tuple[dict[str, Any], str], ...] = (
     ({"cpu_quota": 10}, "too little"),
     ({"cpu_period": 10}, "out of range"),
     ({"cpu_period": 2_000_000}, "out of range"),
-    ({"cpuset_cpus": "a"}, "is not a list of CPUs"),
+    ({"cpuset_cpus": "a"}, "is not a list of numbers"),
     ({"cpuset_mems": "3-1"}, "runs backwards"),
     ({"blkio_weight": 5}, "out of range"),
     ({"blkio_weight": 1001}, "out of range"),

@@ -94,7 +94,7 @@ def _for_users(
         elif entry["type"] == "devpts":
             entry["options"] = [option.replace("gid=5", f"gid={record.userns + 5}") for option in entry["options"]]
         elif entry["type"] == "bind" and os.path.dirname(entry["source"]) not in of_its_users:
-            entry["options"] = [*entry["options"], "idmap"]
+            entry["options"] = [*entry["options"], "ridmap"]
     return found
 
 

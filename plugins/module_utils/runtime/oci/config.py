@@ -13,8 +13,9 @@ from typing import Any
 from ...core.errors import BadInput, HostLacks, NotFound
 from ...linux import libc, scheduling
 from ...linux.capabilities import NUMBER, available
-from ..bundle import NAMESPACES, Bundle
-from . import listener
+from ...linux.mount_options import MS_BIND, parse_options
+from ..bundle import NAMESPACES, USERS, Bundle
+from . import listener, placing
 from .log import warn
 
 DEFAULT_PARENT = "/mini-oci"
@@ -28,8 +29,8 @@ ALLOWED_DEVICES: list[dict[str, Any]] = [
 ]
 _VERSION = re.compile(r"1\.\d+\.\d+(-[0-9A-Za-z.+-]+)?")
 _NOT_HAD = {
-    "process": ("execCPUAffinity", "selinuxLabel"),
-    "linux": ("intelRdt", "personality", "mountLabel", "netDevices", "memoryPolicy"),
+    "process": ("selinuxLabel",),
+    "linux": ("intelRdt", "mountLabel", "netDevices"),
 }
 HOOKS = ("prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop")
 _CAPABILITY_SETS = ("bounding", "effective", "permitted", "inheritable", "ambient")
@@ -73,7 +74,7 @@ def check(bundle: Bundle) -> None:
     _check_namespaces(bundle)
     for number, entry in enumerate(bundle.mounts):
         _demand(bool(entry.get("destination")), f"mounts[{number}] has no destination")
-        _demand(not entry.get("uidMappings"), f"mounts[{number}]: idmapped mounts cannot be had here")
+        _check_mapped(entry, f"mounts[{number}]")
     for kind, hooks in bundle.hooks.items():
         _demand(kind in HOOKS, f"hooks: there is no occasion {kind!r}")
         _demand(
@@ -81,7 +82,19 @@ def check(bundle: Bundle) -> None:
         )
     for name in _NOT_HAD["linux"]:
         _demand(not bundle.linux.get(name), f"linux.{name} cannot be had here")
+    placing.check(bundle.linux)
     listener.check(bundle.linux.get("seccomp") or {})
+
+
+def _check_mapped(entry: dict[str, Any], where: str) -> None:
+    """Files that are mapped by a namespace of their own."""
+    entry.pop(USERS, None)
+    both = [bool(entry.get(name)) for name in ("uidMappings", "gidMappings")]
+    _demand(len(set(both)) == 1, f"{where}: uidMappings and gidMappings go together")
+    _demand(
+        not any(both) or bool(parse_options(entry.get("options") or ()).flags & MS_BIND),
+        f"{where}: only the files of a bind mount can be mapped",
+    )
 
 
 def check_process(process: dict[str, Any]) -> None:
@@ -90,6 +103,7 @@ def check_process(process: dict[str, Any]) -> None:
     _demand(os.path.isabs(process.get("cwd", "")), f"process.cwd: {process.get('cwd')!r} is not an absolute path")
     for name in _NOT_HAD["process"]:
         _demand(not process.get(name), f"process.{name} cannot be had here")
+    placing.check_affinity(process)
     _check_rlimits(process.get("rlimits") or [])
     _check_scheduling(process.get("scheduler"), process.get("ioPriority"))
     if process.get("apparmorProfile") and not os.path.exists("/sys/module/apparmor/parameters/enabled"):

@@ -14,6 +14,7 @@ import os
 import select
 import signal
 from collections.abc import Iterator
+from typing import Any
 
 from ...core.errors import Conflict, MiniError, StepFailed
 from ...linux import libc, userns
@@ -21,7 +22,7 @@ from ...linux.cgroups import further
 from ...linux.cgroups.detect import hierarchies, open_cgroup
 from .. import confine, console, filters, hooks, init, report, spawn, state
 from .. import exec as executor
-from ..bundle import Bundle
+from ..bundle import USERS, Bundle
 from ..report import Report, StepError
 from . import activation, config, ending, listener
 from .store import CREATED, CREATING, FIFO, RUNNING, STATE, Container, find
@@ -142,16 +143,24 @@ def _bring_up(container: Container, bundle: Bundle, options: argparse.Namespace)
 
 
 def _make_users(bundle: Bundle) -> None:
-    """A new user namespace is made from outside, where all maps are allowed, and joined like any other."""
+    """New user namespaces, made from outside, where all maps are allowed: the container's, which is joined like any
+    other, and those that say whose the files of a mount are."""
+    for mount in bundle.mounts:
+        if mount.get("uidMappings"):
+            mount[USERS] = _users(mount)
     for entry in bundle.linux.get("namespaces") or ():
         if entry["type"] == "user" and not entry.get("path"):
-            maps = [bundle.linux[name] for name in ("uidMappings", "gidMappings")]
-            for found in maps:
-                found.sort(key=lambda line: int(line["containerID"]))
-            lines = [
-                "\n".join(f"{one['containerID']} {one['hostID']} {one['size']}" for one in found) for found in maps
-            ]
-            entry["path"] = f"/proc/self/fd/{userns.open_new(*lines)}"
+            entry["path"] = f"/proc/self/fd/{_users(bundle.linux)}"
+
+
+def _users(mapped: dict[str, Any]) -> int:
+    """A user namespace of these mappings."""
+    maps = [mapped[name] for name in ("uidMappings", "gidMappings")]
+    for found in maps:
+        found.sort(key=lambda line: int(line["containerID"]))
+    return userns.open_new(
+        *("\n".join(f"{one['containerID']} {one['hostID']} {one['size']}" for one in found) for found in maps)
+    )
 
 
 def _console(bundle: Bundle, options: argparse.Namespace) -> int:

@@ -87,7 +87,7 @@ def features(options: argparse.Namespace) -> None:
         "apparmor": {"enabled": True},
         "selinux": {"enabled": False},
         "intelRdt": {"enabled": False},
-        "mountExtensions": {"idmap": {"enabled": False}},
+        "mountExtensions": {"idmap": {"enabled": True}},
     }
     found = {
         "ociVersionMin": "1.0.0",

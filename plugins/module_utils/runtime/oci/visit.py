@@ -19,7 +19,7 @@ from . import config, listener
 from .life import FILTERS, failure, foreground, write_pid
 from .store import CREATING, PAUSED, STOPPED, Container, find
 
-LEFT_TO_THE_CONTAINER = ("capabilities", "rlimits", "oomScoreAdj")
+LEFT_TO_THE_CONTAINER = ("capabilities", "rlimits", "oomScoreAdj", "execCPUAffinity")
 
 
 def execute(options: argparse.Namespace) -> int:
