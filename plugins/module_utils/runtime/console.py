@@ -88,7 +88,8 @@ def send(socket_fd: int, fd: int, said: bytes = b"/dev/ptmx") -> None:
     to = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM, 0, socket_fd)
     try:
         sent = to.sendmsg([said], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, struct.pack("i", fd))])
-        to.sendall(said[sent:])
+        if sent < len(said):  # who has all of it may be gone, and even nothing can then not be sent
+            to.sendall(said[sent:])
     finally:
         to.detach()
 
