@@ -383,6 +383,8 @@ options:
       - Where bridges call the packet filter (C(net.bridge.bridge-nf-call-ip6tables) is 1, as a running docker sets it),
         the kernel loses the answers to C(::1). C(127.0.0.1) and all other addresses of the host work.
       - C(80) and C(127.0.0.1::80) take any free port of the host, C(8000-8010:80) a free one of these. It is kept.
+      - In a network that is routed (O(mini.containers.mini_network#module:driver_options)) the port of the container is
+        open at its own address, and that of the host does not matter.
       - An entry that is a mapping says who may use the port. V(published) is written as above, V(allow_from) lists
         networks, such as V(192.0.2.0/24). For all others nothing listens there; the host itself is let in through
         its loopback addresses.
