@@ -151,6 +151,17 @@ def test_changed_by_another_program_in_between(table, monkeypatch, interference)
     assert driver.observe().whole()
 
 
+def test_the_last_takes_the_table_along(table):
+    """Be it a network or a container: where no network is left, the ports of others still count."""
+    ports, few, driver = translations(EVERY_KIND), translations([(P(7000, 70), IP)]), nftables.Nftables()
+    driver.apply({BOX: ports, OTHER: few}, {})
+    driver.apply({WEB: None})
+    assert driver.apply({BOX: ()}, {BOX: ports})
+    assert driver.look_up([(OTHER, few)]).right(OTHER, few)
+    assert driver.apply({OTHER: ()}, {OTHER: few})
+    assert "mini" not in sh("nft list tables")
+
+
 def test_what_cannot_be_changed_says_why(table, monkeypatch):
     def refused(self, exchanges):
         raise OSError(28, "change elements: No space left on device")

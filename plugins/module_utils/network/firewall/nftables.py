@@ -100,6 +100,7 @@ class Nftables:
         """What there is: of all ports, or of those that are wanted and that there were before.
 
         Who publishes has looked after the networks first: for ports alone it is enough to know whether there are any.
+        Before the table goes with the last of its owners, everything is looked at.
         """
         bridges = [owner for owner, policy in wanted.items() if not isinstance(policy, tuple)]
         alone = before is not None and not bridges
@@ -111,7 +112,8 @@ class Nftables:
                 _list(present, table, OF_PORTS)
             else:
                 _find(present, table, [*wanted.items(), *before.items()])
-        return present
+        last = not any(wanted.values()) and not present.owners() - set(wanted)
+        return self._look(wanted, None) if last and before is not None else present
 
 
 def _keys(ports: Iterable[tuple[str, Policy]]) -> dict[tuple[str, str], None]:
