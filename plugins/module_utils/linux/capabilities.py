@@ -3,9 +3,13 @@
 
 from __future__ import annotations
 
+import ctypes
+import os
 from collections.abc import Iterable
 
 from . import libc
+
+NR_CAPSET = {"x86_64": 126}.get(os.uname().machine, 91)
 
 NAMES = (
     "CAP_CHOWN CAP_DAC_OVERRIDE CAP_DAC_READ_SEARCH CAP_FOWNER CAP_FSETID CAP_KILL CAP_SETGID CAP_SETUID CAP_SETPCAP "
@@ -56,7 +60,27 @@ def drop_bounding(keep: int, last: int) -> None:
 def limit_to(effective: int, permitted: int, inheritable: int = 0, ambient: int = 0) -> None:
     """Set the sets of the calling process. Inheritable and ambient ones are empty unless asked for: CVE-2022-29162."""
     libc.prctl(libc.PR_CAP_AMBIENT, libc.PR_CAP_AMBIENT_CLEAR_ALL)
-    libc.capset(effective, permitted, inheritable)
+    _capset(effective, permitted, inheritable)
     for number in range(len(NAMES)):
         if ambient >> number & 1:
             libc.prctl(libc.PR_CAP_AMBIENT, libc.PR_CAP_AMBIENT_RAISE, number)
+
+
+class _Header(ctypes.Structure):
+    _fields_ = [("version", ctypes.c_uint32), ("pid", ctypes.c_int)]
+
+
+class _Data(ctypes.Structure):
+    _fields_ = [("effective", ctypes.c_uint32), ("permitted", ctypes.c_uint32), ("inheritable", ctypes.c_uint32)]
+
+
+def _capset(effective: int, permitted: int, inheritable: int) -> None:
+    """capset(2) for the calling thread; each argument is a 64-bit mask."""
+    header = _Header(0x20080522, 0)  # _LINUX_CAPABILITY_VERSION_3
+    data = (_Data * 2)()
+    for index in (0, 1):
+        shift = 32 * index
+        data[index].effective = (effective >> shift) & 0xFFFFFFFF
+        data[index].permitted = (permitted >> shift) & 0xFFFFFFFF
+        data[index].inheritable = (inheritable >> shift) & 0xFFFFFFFF
+    libc.syscall("capset", NR_CAPSET, ctypes.byref(header), ctypes.byref(data))

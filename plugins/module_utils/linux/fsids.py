@@ -20,9 +20,9 @@ def files_made_by(uid: int, gid: int) -> Iterator[None]:
     """
     before = libc.prctl(libc.PR_GET_SECUREBITS)
     libc.prctl(libc.PR_SET_SECUREBITS, before | _NO_SETUID_FIXUP)
-    libc.setfsids(uid, gid)
+    libc.act_as(uid, gid)
     try:
         yield
     finally:
-        libc.setfsids(os.geteuid(), os.getegid())
+        libc.act_as(os.geteuid(), os.getegid())
         libc.prctl(libc.PR_SET_SECUREBITS, before)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""System calls that Python 3.9 does not offer, one small function each.
+"""System calls that Python 3.9 does not offer, one small function each; those of one facility alone are in its file.
 
 Every function raises `OSError(errno, "call: reason", path)`; none has a policy. Numbers of raw calls
 are those of `asm-generic/unistd.h`, which x86-64 and arm64 share for everything newer than Linux 5.0.
@@ -11,7 +11,7 @@ import ctypes
 import errno
 import os
 import signal
-from typing import NoReturn
+from typing import Any, NoReturn
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -33,13 +33,8 @@ _MACHINE = os.uname().machine
 NR_RT_SIGACTION = {"x86_64": 13}.get(_MACHINE, 134)
 NR_CLONE = {"x86_64": 56}.get(_MACHINE, 220)
 NR_PIVOT_ROOT = {"x86_64": 155}.get(_MACHINE, 41)
-NR_CAPGET = {"x86_64": 125}.get(_MACHINE, 90)
-NR_CAPSET = {"x86_64": 126}.get(_MACHINE, 91)
-NR_IOPRIO_SET = {"x86_64": 251}.get(_MACHINE, 30)
-NR_SCHED_SETATTR = {"x86_64": 314}.get(_MACHINE, 274)
 NR_SET_MEMPOLICY = {"x86_64": 238}.get(_MACHINE, 237)
 NR_KEYCTL = {"x86_64": 250}.get(_MACHINE, 219)
-NR_SECCOMP = {"x86_64": 317}.get(_MACHINE, 277)
 NR_PIDFD_SEND_SIGNAL = 424
 NR_OPEN_TREE = 428
 NR_MOVE_MOUNT = 429
@@ -92,7 +87,6 @@ MOVE_MOUNT_F_EMPTY_PATH = 0x04
 MOVE_MOUNT_T_EMPTY_PATH = 0x40
 
 KEYCTL_JOIN_SESSION_KEYRING = 1
-SECCOMP_SET_MODE_FILTER = 1
 
 
 def _fail(call: str, path: str | None = None) -> NoReturn:
@@ -102,6 +96,14 @@ def _fail(call: str, path: str | None = None) -> NoReturn:
 
 def _encode(text: str | None) -> bytes | None:
     return None if text is None else os.fsencode(text)
+
+
+def syscall(name: str, number: int, *arguments: Any, path: str | None = None) -> int:
+    """A raw call by its number on this machine; what it returns."""
+    result: int = _libc.syscall(number, *arguments)
+    if result < 0:
+        _fail(name, path)
+    return result
 
 
 def mount(source: str | None, target: str, fstype: str | None, flags: int = 0, data: str | None = None) -> None:
@@ -118,8 +120,7 @@ def umount2(target: str, flags: int = 0) -> None:
 
 def pivot_root(new_root: str, put_old: str) -> None:
     """pivot_root(2); glibc has no wrapper."""
-    if _libc.syscall(NR_PIVOT_ROOT, _encode(new_root), _encode(put_old)) < 0:
-        _fail("pivot_root", new_root)
+    syscall("pivot_root", NR_PIVOT_ROOT, _encode(new_root), _encode(put_old), path=new_root)
 
 
 def unshare(flags: int) -> None:
@@ -139,16 +140,13 @@ def clone_beside() -> int:
 
     For a process with one thread, whose child does little but execute a program: nobody tells Python or glibc of it.
     """
-    pid: int = _libc.syscall(NR_CLONE, _c_ulong(CLONE_PARENT | signal.SIGCHLD), None, None, None, None)
-    if pid < 0:
-        _fail("clone")
-    return pid
+    return syscall("clone", NR_CLONE, _c_ulong(CLONE_PARENT | signal.SIGCHLD), None, None, None, None)
 
 
 def default_action(signal_number: int) -> None:
     """rt_sigaction(2) with SIG_DFL, also for the two signals that glibc keeps to itself and its wrapper refuses."""
-    if _libc.syscall(NR_RT_SIGACTION, signal_number, bytes(32), None, 8) < 0:  # no handler, flags, restorer or mask
-        _fail(f"rt_sigaction {signal_number}")
+    nothing = bytes(32)  # no handler, flags, restorer or mask
+    syscall(f"rt_sigaction {signal_number}", NR_RT_SIGACTION, signal_number, nothing, None, 8)
 
 
 def prctl(option: int, arg2: int = 0, arg3: int = 0, arg4: int = 0, arg5: int = 0) -> int:
@@ -157,12 +155,6 @@ def prctl(option: int, arg2: int = 0, arg3: int = 0, arg4: int = 0, arg5: int = 
     if result < 0:
         _fail(f"prctl {option}")
     return result
-
-
-def setfsids(uid: int, gid: int) -> None:
-    """setfsuid(2) and setfsgid(2): who the caller is when it opens and makes files. They report no errors."""
-    _libc.setfsgid(ctypes.c_uint(gid))
-    _libc.setfsuid(ctypes.c_uint(uid))
 
 
 def sethostname(name: str) -> None:
@@ -198,17 +190,13 @@ def openat2(dir_fd: int, path: str | bytes, flags: int, resolve: int, mode: int 
 
 def open_tree(dir_fd: int, path: str, flags: int) -> int:
     """open_tree(2), Linux 5.2: with OPEN_TREE_CLONE a detached copy of a mount."""
-    fd: int = _libc.syscall(NR_OPEN_TREE, dir_fd, _encode(path), flags | OPEN_TREE_CLOEXEC)
-    if fd < 0:
-        _fail("open_tree", path)
-    return fd
+    return syscall("open_tree", NR_OPEN_TREE, dir_fd, _encode(path), flags | OPEN_TREE_CLOEXEC, path=path)
 
 
 def move_mount(from_fd: int, to_fd: int) -> None:
     """move_mount(2) of a detached mount onto an O_PATH descriptor: no path is walked."""
     flags = MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH
-    if _libc.syscall(NR_MOVE_MOUNT, from_fd, b"", to_fd, b"", flags) < 0:
-        _fail("move_mount")
+    syscall("move_mount", NR_MOVE_MOUNT, from_fd, b"", to_fd, b"", flags)
 
 
 class _MountAttr(ctypes.Structure):
@@ -235,13 +223,14 @@ def mount_setattr(
     """
     attr = _MountAttr(attr_set, attr_clear, propagation, users_fd)
     flags = AT_EMPTY_PATH | (AT_RECURSIVE if recursive else 0)
-    if _libc.syscall(NR_MOUNT_SETATTR, fd, b"", flags, ctypes.byref(attr), ctypes.sizeof(attr)) < 0:
-        _fail("mount_setattr")
+    syscall("mount_setattr", NR_MOUNT_SETATTR, fd, b"", flags, ctypes.byref(attr), ctypes.sizeof(attr))
 
 
 def act_as(uid: int, gid: int) -> None:
-    """setfsuid(2), setfsgid(2): whose the files are that the thread makes. The one in force before is returned, never
-    an error: so it is asked for a second time."""
+    """setfsuid(2), setfsgid(2): whose the files are that the thread makes, and as whom it opens them.
+
+    The one in force before is returned, never an error: so it is asked for a second time.
+    """
     for call, number in ((_libc.setfsgid, gid), (_libc.setfsuid, uid)):
         call(number)
         if call(-1) != number:
@@ -250,30 +239,22 @@ def act_as(uid: int, gid: int) -> None:
 
 def close_range(first: int, last: int = 0xFFFFFFFF) -> None:
     """close_range(2), Linux 5.9."""
-    if _libc.syscall(NR_CLOSE_RANGE, ctypes.c_uint(first), ctypes.c_uint(last), 0) < 0:
-        _fail("close_range")
+    syscall("close_range", NR_CLOSE_RANGE, ctypes.c_uint(first), ctypes.c_uint(last), 0)
 
 
 def pidfd_open(pid: int) -> int:
     """pidfd_open(2), Linux 5.3. The descriptor is close-on-exec."""
-    fd: int = _libc.syscall(NR_PIDFD_OPEN, pid, 0)
-    if fd < 0:
-        _fail("pidfd_open")
-    return fd
+    return syscall("pidfd_open", NR_PIDFD_OPEN, pid, 0)
 
 
 def pidfd_getfd(pidfd: int, number: int) -> int:
     """pidfd_getfd(2), Linux 5.6: a close-on-exec copy of a descriptor of another process, which we might trace."""
-    fd: int = _libc.syscall(NR_PIDFD_GETFD, pidfd, number, 0)
-    if fd < 0:
-        _fail("pidfd_getfd")
-    return fd
+    return syscall("pidfd_getfd", NR_PIDFD_GETFD, pidfd, number, 0)
 
 
 def pidfd_send_signal(pidfd: int, signal_number: int) -> None:
     """pidfd_send_signal(2), Linux 5.1."""
-    if _libc.syscall(NR_PIDFD_SEND_SIGNAL, pidfd, signal_number, None, 0) < 0:
-        _fail("pidfd_send_signal")
+    syscall("pidfd_send_signal", NR_PIDFD_SEND_SIGNAL, pidfd, signal_number, None, 0)
 
 
 def file_system(fd: int) -> int:
@@ -290,12 +271,6 @@ def syncfs(fd: int) -> None:
         _fail("syncfs")
 
 
-def sched_setattr(pid: int, attributes: ctypes.Array[ctypes.c_char]) -> None:
-    """sched_setattr(2); see linux/scheduling.py for what is in the structure."""
-    if _libc.syscall(NR_SCHED_SETATTR, pid, attributes, 0) < 0:
-        _fail("sched_setattr")
-
-
 def personality(persona: int) -> None:
     """personality(2): the execution domain."""
     if _libc.personality(_c_ulong(persona)) < 0:
@@ -307,59 +282,10 @@ def set_mempolicy(mode: int, nodes: int) -> None:
     words = nodes.bit_length() // 64 + 1
     mask = (ctypes.c_uint64 * words)(*(nodes >> 64 * word & (1 << 64) - 1 for word in range(words)))
     # The kernel takes the number for one more than that of the bits.
-    if _libc.syscall(NR_SET_MEMPOLICY, mode, mask if nodes else None, _c_ulong(64 * words + 1 if nodes else 0)) < 0:
-        _fail("set_mempolicy")
-
-
-def ioprio_set(which: int, who: int, priority: int) -> None:
-    """ioprio_set(2)."""
-    if _libc.syscall(NR_IOPRIO_SET, which, who, priority) < 0:
-        _fail("ioprio_set")
+    bits = _c_ulong(64 * words + 1 if nodes else 0)
+    syscall("set_mempolicy", NR_SET_MEMPOLICY, mode, mask if nodes else None, bits)
 
 
 def join_session_keyring(name: str) -> None:
     """keyctl(2): a new session keyring, so that the caller's keys are out of reach."""
-    if _libc.syscall(NR_KEYCTL, KEYCTL_JOIN_SESSION_KEYRING, name.encode()) < 0:
-        _fail("keyctl")
-
-
-class _FilterProgram(ctypes.Structure):
-    _fields_ = [("length", ctypes.c_ushort), ("instructions", _c_str)]
-
-
-def set_seccomp_filter(program: bytes, flags: int) -> int:
-    """seccomp(2): an array of struct sock_filter, eight bytes each, that judges every later call of the thread.
-
-    With SECCOMP_FILTER_FLAG_NEW_LISTENER the result is a close-on-exec descriptor of the filter's notifications.
-    """
-    filter_ = _FilterProgram(len(program) // 8, program)
-    result: int = _libc.syscall(NR_SECCOMP, SECCOMP_SET_MODE_FILTER, flags, ctypes.byref(filter_))
-    if result < 0:
-        _fail("seccomp")
-    return result
-
-
-def takes_seccomp_flags(flags: int) -> bool:
-    """Whether the kernel knows them: it looks at the flags first, and then for the program that is not there."""
-    return _libc.syscall(NR_SECCOMP, SECCOMP_SET_MODE_FILTER, flags, None) < 0 and ctypes.get_errno() == errno.EFAULT
-
-
-class _CapHeader(ctypes.Structure):
-    _fields_ = [("version", ctypes.c_uint32), ("pid", _c_int)]
-
-
-class _CapData(ctypes.Structure):
-    _fields_ = [("effective", ctypes.c_uint32), ("permitted", ctypes.c_uint32), ("inheritable", ctypes.c_uint32)]
-
-
-def capset(effective: int, permitted: int, inheritable: int) -> None:
-    """capset(2) for the calling thread; each argument is a 64-bit mask."""
-    header = _CapHeader(0x20080522, 0)  # _LINUX_CAPABILITY_VERSION_3
-    data = (_CapData * 2)()
-    for index in (0, 1):
-        shift = 32 * index
-        data[index].effective = (effective >> shift) & 0xFFFFFFFF
-        data[index].permitted = (permitted >> shift) & 0xFFFFFFFF
-        data[index].inheritable = (inheritable >> shift) & 0xFFFFFFFF
-    if _libc.syscall(NR_CAPSET, ctypes.byref(header), ctypes.byref(data)) < 0:
-        _fail("capset")
+    syscall("keyctl", NR_KEYCTL, KEYCTL_JOIN_SESSION_KEYRING, name.encode())

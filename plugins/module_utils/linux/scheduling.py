@@ -4,9 +4,14 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import struct
 
 from . import libc
+
+_MACHINE = os.uname().machine
+NR_IOPRIO_SET = {"x86_64": 251}.get(_MACHINE, 30)
+NR_SCHED_SETATTR = {"x86_64": 314}.get(_MACHINE, 274)
 
 # <linux/sched.h>
 POLICIES = {
@@ -44,9 +49,9 @@ def set_scheduler(
     runtime, deadline, period = times or (0, 0, 0)
     size = struct.calcsize(_ATTRIBUTES)
     raw = struct.pack(_ATTRIBUTES, size, policy, flags, nice, priority, runtime, deadline, period)
-    libc.sched_setattr(pid, ctypes.create_string_buffer(raw, size))
+    libc.syscall("sched_setattr", NR_SCHED_SETATTR, pid, ctypes.create_string_buffer(raw, size), 0)
 
 
 def set_io_priority(kind: int = 0, level: int = 0) -> None:
     """The class and level of the calling thread; without a class, what its niceness says."""
-    libc.ioprio_set(_WHO_PROCESS, 0, kind << _CLASS_SHIFT | level)
+    libc.syscall("ioprio_set", NR_IOPRIO_SET, _WHO_PROCESS, 0, kind << _CLASS_SHIFT | level)
