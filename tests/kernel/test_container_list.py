@@ -86,7 +86,7 @@ def test_one_launcher_and_one_transaction_for_all(lan: Any, monkeypatch: pytest.
     done = _task(lan, *THREE)
     assert done["changed"]
     assert done["actions"] == planned["actions"]
-    assert [len(ids) for _paths, ids, _locks in starts] == [3]
+    assert [len(ids) for _paths, ids, *_more in starts] == [3]
     assert [len(wanted) for _paths, wanted, _before in rules] == [3]
     assert [facts["Name"] for facts in done["containers"]] == ["/a", "/b", "/c"]
     assert all(facts["State"]["Running"] for facts in done["containers"])

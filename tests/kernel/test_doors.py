@@ -12,10 +12,13 @@ from typing import Any
 
 import pytest
 from ansible_collections.mini.containers.plugins.module_utils.core.errors import MiniError
+from ansible_collections.mini.containers.plugins.module_utils.core.plan import Step
 from ansible_collections.mini.containers.plugins.module_utils.engine import door, runtime
+from ansible_collections.mini.containers.plugins.module_utils.engine.containers import joint
 from ansible_collections.mini.containers.plugins.module_utils.engine.containers.execute import Talk
 from ansible_collections.mini.containers.plugins.module_utils.linux import libc
 
+from .forking import in_a_process
 from .waiting import eventually
 
 NOBODY = 65534
@@ -212,6 +215,45 @@ def test_the_next_container_needs_no_interpreter_either(running: Any, monkeypatc
     assert running.record("f").id in _front(running), "a launcher was needed"
     running.absent("d", "e", "f")
     assert not os.path.lexists(os.path.join(running.paths.run_root, runtime._door()))
+
+
+@pytest.mark.parametrize("begins", ["reserve-name", "write-bundle", "start"])
+def test_who_is_called_early_and_not_needed_goes_away(running: Any, begins: str) -> None:
+    """A start's child is there from the first step on. The task fails, or is killed: nothing of it is left."""
+
+    def fails(event: str, step: Step) -> None:
+        if (event, step.name) == ("begin", begins):
+            assert len(_children(_monitor(running))) == 2, "the container, and who was called"
+            raise OSError("not this time")
+
+    def dies(event: str, step: Step) -> None:
+        if (event, step.name) == ("begin", begins):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    with pytest.raises(MiniError, match="not this time"):
+        running.container("d", observer=fails)
+    eventually(lambda: len(_children(_monitor(running))) == 1)
+    child = in_a_process(lambda: running.container("d", observer=dies))
+    assert os.WIFSIGNALED(os.waitpid(child, 0)[1])
+    eventually(lambda: len(_children(_monitor(running))) == 1)
+    running.container("d")
+    running.absent("d")
+
+
+def test_peers_are_told_while_a_container_starts(running: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What goes wrong meanwhile takes the start back, when it is over."""
+
+    def full(*_arguments: object) -> None:
+        raise OSError("no room for a hosts file")
+
+    monkeypatch.setattr(joint, "_tell_peers", full)
+    with pytest.raises(MiniError, match="no room for a hosts file"):
+        running.container("d")
+    assert len(os.listdir(running.paths.containers)) == 1
+    monkeypatch.undo()
+    running.container("d")
+    assert running.pid("d")
+    running.absent("d")
 
 
 def _parent(pid: int) -> int:

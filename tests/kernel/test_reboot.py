@@ -313,7 +313,7 @@ def test_what_comes_back_is_started_at_once(lan: Any, monkeypatch: pytest.Monkey
     shutil.rmtree(lan.paths.container(lan.record("lame").id, "work"))
     starts: list[list[str]] = []
     start = runtime.start
-    monkeypatch.setattr(runtime, "start", lambda paths, ids, hold: starts.append(ids) or start(paths, ids, hold))
+    monkeypatch.setattr(runtime, "start", lambda paths, ids, *more: starts.append(ids) or start(paths, ids, *more))
     errors = {result.what: result.error for result in reconcile(lan.paths) if result.error}
     assert list(errors) == ["container lame"]
     assert [len(ids) for ids in starts] == [3, 1]

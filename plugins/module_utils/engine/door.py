@@ -4,15 +4,62 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import socket
 from collections.abc import Sequence
-from typing import Optional
+from typing import Any, Optional
+
+from .answers import Answer, Meanwhile, nothing, talk
 
 PATIENCE = 1.0  # seconds; a monitor that does not answer by then is stopped, or the host is
 
 
-def knock(path: str, given: Sequence[int]) -> Optional[socket.socket]:
+class Visit:
+    """Somebody who is ready for a request, behind a connection, and our ends of what the answer comes through."""
+
+    def __init__(self, connection: socket.socket, outputs: Sequence[int]) -> None:
+        self._connection = connection
+        self._outputs = outputs
+
+    def ask(self, request: dict[str, Any], meanwhile: Meanwhile = nothing) -> Answer:
+        """Have it done, with something to do `meanwhile`. If the other end is gone there is no answer: that is seen."""
+
+        def ask() -> None:
+            with contextlib.suppress(OSError):
+                self._connection.sendall(json.dumps(request).encode())
+                self._connection.shutdown(socket.SHUT_WR)
+            meanwhile()
+
+        try:
+            return talk(request["verb"], ask, self._connection.close, *self._outputs)
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Without a request nothing is done."""
+        self._connection.close()
+        for fd in self._outputs:
+            os.close(fd)
+
+
+def knock(path: str, hold: Sequence[int]) -> Optional[Visit]:
+    """Have a child of the monitor whose door is at `path` wait for a request, for which it holds the descriptors."""
+    with contextlib.ExitStack() as theirs:
+        pipes = [os.pipe() for _what in ("answer", "standard output", "standard error")]
+        for _read_end, write_end in pipes:
+            theirs.callback(os.close, write_end)
+        answer, output, errors = (write_end for _read_end, write_end in pipes)
+        connection = _enter(path, [output, errors, answer, *hold])
+    outputs = [read_end for read_end, _write_end in pipes]
+    if connection is None:
+        for fd in outputs:
+            os.close(fd)
+        return None
+    return Visit(connection, outputs)
+
+
+def _enter(path: str, given: Sequence[int]) -> Optional[socket.socket]:
     """A connection whose other end is ready for a request, and has the descriptors `given`; None when nobody answers.
 
     Nobody does where the monitor is dead, stopped, of another version, or in another mount namespace than we are.
@@ -29,13 +76,6 @@ def knock(path: str, given: Sequence[int]) -> Optional[socket.socket]:
                 undo.pop_all()
                 return connection
     return None
-
-
-def ask(connection: socket.socket, request: bytes) -> None:
-    """Say what is to be done. If the other end is gone, there is no answer, and that will be seen."""
-    with contextlib.suppress(OSError):
-        connection.sendall(request)
-        connection.shutdown(socket.SHUT_WR)
 
 
 def connect(connection: socket.socket, path: str) -> None:

@@ -9,25 +9,25 @@ import fcntl
 import hashlib
 import json
 import os
-import select
 import subprocess
 import sys
-from collections.abc import Sequence
-from typing import IO, Any, Callable, NamedTuple, Optional, cast
+from collections.abc import Iterator, Sequence
+from typing import IO, Any, NamedTuple, Optional, cast
 
 from ..core.errors import MiniError, StepFailed
 from ..core.paths import Paths
 from ..linux.cgroups import monitors
 from ..linux.seal import seal
-from ..runtime import report
 from ..runtime.files import FILES, STAND_INS
 from ..runtime.state import stamp
-from . import door, program
+from . import program
+from .answers import Answer, Meanwhile, nothing, talk
+from .door import Visit, knock
 
 _PROGRAM = program.Program("runtime/main.py", FILES, STAND_INS)
 _MONITORED = ("start", "adopt")  # what leaves a monitor behind
+AT_ONCE = 64  # containers that one request starts
 _STANDARD = 3  # the first descriptor that is none of the standard streams
-_PIPE = 2**20  # no pipe of an ordinary process holds more: fs.pipe-max-size, pipe(7)
 
 _NO_PROGRAM = {
     errno.ENOENT: "is not in the container",
@@ -35,10 +35,6 @@ _NO_PROGRAM = {
     errno.ENOEXEC: "is not a program",
     errno.EISDIR: "is a directory",
 }
-
-
-_Answer = tuple[dict[str, Any], tuple[bytes, bytes]]
-"""What the runtime says, and what came on standard output and error."""
 
 
 class ExecResult(NamedTuple):
@@ -54,26 +50,75 @@ def installed(paths: Paths) -> str:
     return program.installed(paths, _PROGRAM)
 
 
-def start(paths: Paths, container_ids: Sequence[str], hold: Sequence[int] = ()) -> list[Optional[MiniError]]:
-    """Start containers whose bundles are written, all by one launcher; for each None or why it did not start.
+class Front:
+    """Where starts are asked for: at the door of the monitor that is at the front, else of a launcher.
 
-    A start goes on when we are killed. Locks whose descriptors are in `hold` are not free before it is over.
+    The monitor's child takes a while to be ready for a request. Who knows that there will be one calls it early.
     """
-    return _each("start", paths, container_ids, hold)
+
+    def __init__(self, paths: Paths, hold: Sequence[int]) -> None:
+        self._paths = paths
+        self._hold = hold
+        self._door = _door()
+        self._path = os.path.join(paths.run_root, self._door)
+        self._called: list[Optional[Visit]] = []
+
+    def call(self) -> None:
+        """Have somebody be there for the next request."""
+        self._called.append(knock(self._path, self._hold))
+
+    def send_away(self) -> None:
+        """There will be no request for who has been called."""
+        for visit in filter(None, self._called):
+            visit.close()
+        self._called = []
+
+    def ask(self, verb: str, container_ids: Sequence[str], meanwhile: Meanwhile = nothing) -> list[Optional[MiniError]]:
+        """Start or adopt; for each None or why not. The monitor that comes of a launcher will be at the front."""
+        bundles = [self._paths.container(container_id) for container_id in container_ids]
+        request = {"verb": verb, "bundles": bundles, "door": self._door}
+        if not self._called:
+            self.call()
+        visit = self._called.pop()
+        if visit:
+            answer, _output = visit.ask({**request, "front": ""}, meanwhile)
+        else:
+            answer, _output = _launch(self._paths, {**request, "front": self._path}, self._hold, meanwhile)
+        return [None if result is None else _error(result) for result in answer["results"]]
+
+
+@contextlib.contextmanager
+def front(paths: Paths, hold: Sequence[int]) -> Iterator[Optional[Front]]:
+    """For starts that are near, None for none: somebody is called for them. See `start` for `hold`."""
+    if not 0 < len(hold) <= AT_ONCE:
+        yield None
+        return
+    found = Front(paths, hold)
+    found.call()
+    try:
+        yield found
+    finally:
+        found.send_away()
+
+
+def start(
+    paths: Paths,
+    container_ids: Sequence[str],
+    hold: Sequence[int] = (),
+    at: Optional[Front] = None,
+    meanwhile: Meanwhile = nothing,
+) -> list[Optional[MiniError]]:
+    """Start containers whose bundles are written, all at once; for each None or why it did not start.
+
+    A start goes on when we are killed. Locks whose descriptors are in `hold`, or in that of the front where somebody
+    was called for it, are not free before it is over. What there is to do `meanwhile` is done while they start.
+    """
+    return (at or Front(paths, hold)).ask("start", container_ids, meanwhile)
 
 
 def adopt(paths: Paths, container_ids: Sequence[str], hold: Sequence[int] = ()) -> list[Optional[MiniError]]:
     """Give new monitors to containers that run without one; for each None or why it has none."""
-    return _each("adopt", paths, container_ids, hold)
-
-
-def _each(verb: str, paths: Paths, container_ids: Sequence[str], hold: Sequence[int]) -> list[Optional[MiniError]]:
-    """By a child of the monitor that is at the front, if there is one; else by a launcher, whose monitor will be."""
-    front = os.path.join(paths.run_root, _door())
-    bundles = [paths.container(container_id) for container_id in container_ids]
-    request = {"verb": verb, "bundles": bundles, "door": _door()}
-    answer, _output = _ask(front, {**request, "front": ""}, hold) or _launch(paths, {**request, "front": front}, hold)
-    return [None if result is None else _error(result) for result in answer["results"]]
+    return Front(paths, hold).ask("adopt", container_ids)
 
 
 def execute(
@@ -83,7 +128,8 @@ def execute(
     request = {"verb": "exec", "bundle": paths.container(container_id), "process": process, "detach": detach}
     source = [] if stdin is None else [_as_file(stdin)]
     try:
-        answer, output = _ask(paths.run(container_id, _door()), request, source) or _launch(paths, request, source)
+        visit = knock(paths.run(container_id, _door()), source)
+        answer, output = visit.ask(request) if visit else _launch(paths, request, source)
     finally:
         for fd in source:
             os.close(fd)
@@ -100,23 +146,6 @@ def _door() -> str:
     return f"door.{hashlib.sha256(' '.join(same).encode()).hexdigest()[:16]}"
 
 
-def _ask(path: str, request: dict[str, Any], hold: Sequence[int]) -> Optional[_Answer]:
-    """Have a child of the monitor whose door is at `path` do it: what a launcher would answer, None without one."""
-    with contextlib.ExitStack() as reading:
-        with contextlib.ExitStack() as writing:
-            pipes = [os.pipe() for _what in ("standard output", "standard error", "answer")]
-            for read_end, write_end in pipes:
-                reading.callback(os.close, read_end)
-                writing.callback(os.close, write_end)
-            connection = door.knock(path, [*(write_end for _read_end, write_end in pipes), *hold])
-        if connection is None:
-            return None
-        stdout, stderr, answers = (read_end for read_end, _write_end in pipes)
-        raw = json.dumps(request).encode()
-        with connection:
-            return _talk(lambda: door.ask(connection, raw), connection.close, request["verb"], answers, stdout, stderr)
-
-
 def _as_file(data: bytes) -> int:
     """A file in memory alone, open for reading: nobody has to feed it while somebody reads."""
     with os.fdopen(os.memfd_create("stdin"), "wb") as handle:
@@ -125,7 +154,7 @@ def _as_file(data: bytes) -> int:
         return os.open(f"/proc/self/fd/{handle.fileno()}", os.O_RDONLY | os.O_CLOEXEC)
 
 
-def _launch(paths: Paths, request: dict[str, Any], hold: Sequence[int] = ()) -> _Answer:
+def _launch(paths: Paths, request: dict[str, Any], hold: Sequence[int] = (), meanwhile: Meanwhile = nothing) -> Answer:
     """Run the launcher: its answer, and what came on its standard output and error.
 
     While its interpreter starts it is moved to where monitors are: that, too, takes the kernel a while.
@@ -153,11 +182,13 @@ def _launch(paths: Paths, request: dict[str, Any], hold: Sequence[int] = ()) -> 
         if request["verb"] in _MONITORED:
             monitors.move_in(launcher.pid)
         stdin, stdout, stderr = (cast(IO[bytes], pipe) for pipe in (launcher.stdin, launcher.stdout, launcher.stderr))
-        raw = json.dumps(request).encode()
+
+        def ask() -> None:
+            _write(stdin, json.dumps(request).encode())
+            meanwhile()
+
         try:
-            return _talk(
-                lambda: _write(stdin, raw), launcher.kill, request["verb"], read_end, stdout.fileno(), stderr.fileno()
-            )
+            return talk(request["verb"], ask, launcher.kill, read_end, stdout.fileno(), stderr.fileno())
         finally:
             os.close(read_end)
 
@@ -165,49 +196,6 @@ def _launch(paths: Paths, request: dict[str, Any], hold: Sequence[int] = ()) -> 
 def _write(stdin: IO[bytes], request: bytes) -> None:
     with contextlib.suppress(BrokenPipeError), stdin:
         stdin.write(request)
-
-
-def _talk(ask: Callable[[], object], stop: Callable[[], object], verb: str, answers: int, *outputs: int) -> _Answer:
-    """Hand over the request; what comes on the descriptors for the answer, standard output and standard error.
-
-    When we are interrupted (Ctrl-C), a start that is under way is over before we go on: only then can it be taken back.
-    """
-    try:
-        ask()
-        raw, output, errors = _read_answer(answers, *outputs)
-    except BaseException:
-        stop()
-        _read_answer(answers)
-        raise
-    if not raw:
-        reason = errors.decode(errors="replace").strip().splitlines()[-1:] or ["it was killed"]
-        raise StepFailed(f"the container runtime ended without an answer: {reason[0]}", step=verb)
-    return json.loads(raw), (output, errors)
-
-
-def _read_answer(answers: int, *outputs: int) -> list[bytes]:
-    """What came on each descriptor until the answer was complete, or there will be none.
-
-    A process that a command left behind in the container may keep the others open for ever: what is in them counts.
-    """
-    found = {fd: bytearray() for fd in (answers, *outputs)}
-    poller = select.poll()
-    for fd in found:
-        poller.register(fd, select.POLLIN)
-    ended = False
-    while not ended:
-        for fd, _event in poller.poll():
-            chunk = os.read(fd, _PIPE)
-            found[fd] += chunk
-            if not chunk:
-                poller.unregister(fd)
-            if fd == answers:
-                ended = ended or not chunk or chunk.endswith(report.END)
-    for fd in outputs:
-        os.set_blocking(fd, False)
-        with contextlib.suppress(BlockingIOError):
-            found[fd] += os.read(fd, _PIPE)
-    return [bytes(data) for data in found.values()]
 
 
 def _error(failed: dict[str, Any]) -> MiniError:

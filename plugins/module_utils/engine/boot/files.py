@@ -16,6 +16,7 @@ _ENGINE = (
     "core/specs/network.py",
     "core/specs/volume.py",
     "core/units.py",
+    "engine/answers.py",
     "engine/boot/files.py",
     "engine/boot/install.py",
     "engine/boot/main.py",

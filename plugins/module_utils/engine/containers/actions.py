@@ -28,6 +28,7 @@ from .. import reserve
 from ..networks import attach
 from ..networks.actions import actions as network_actions
 from ..records import save
+from ..runtime import Front
 from . import (
     afterwards,
     bundle,
@@ -49,12 +50,18 @@ from .wiring import Wiring
 
 
 class Actions:
-    """What the steps of one container share: its lock, and its record, which changes as they go."""
+    """What the steps of one container share: its lock, and its record, which changes as they go.
 
-    def __init__(self, paths: Paths, name: str, lock: int, contents: Mapping[str, bytes]) -> None:
+    `front` is where somebody has been called who will start it.
+    """
+
+    def __init__(
+        self, paths: Paths, name: str, lock: int, contents: Mapping[str, bytes], front: Optional[Front] = None
+    ) -> None:
         self.paths = paths
         self.name = name
         self.lock = lock
+        self.front = front
         self.contents: Optional[Mapping[str, bytes]] = contents
         self.wiring = Wiring(paths, lambda: self.record, self._save)
         self._before: Optional[tuple[ContainerRecord, dict[str, bytes]]] = None

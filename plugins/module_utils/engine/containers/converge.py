@@ -177,16 +177,19 @@ class _Batch:
                 case.fail(run.error)
 
     def _run(self, cases: Sequence[_Case]) -> None:
+        from ..runtime import front
         from .actions import Actions
         from .joint import JOINT
 
         runs = []
-        for case in cases:
-            own = Actions(self._paths, case.name, case.lock, case.wish.contents)
-            done = set(case.seen.network_repair)
-            steps = Plan.of(step for step in case.plan if step not in done)
-            runs.append(Run(steps, own.table(), own, self._observer))
-        apply_together(runs, JOINT)
+        starts = [case.lock for case in cases if any(step.name == "start" for step in case.plan)]
+        with front(self._paths, starts) as called:
+            for case in cases:
+                own = Actions(self._paths, case.name, case.lock, case.wish.contents, called)
+                done = set(case.seen.network_repair)
+                steps = Plan.of(step for step in case.plan if step not in done)
+                runs.append(Run(steps, own.table(), own, self._observer))
+            apply_together(runs, JOINT)
         for case, run in zip(cases, runs):
             if run.error:
                 case.fail(run.error)

@@ -138,7 +138,8 @@ def _write_in_place(path: str, wanted: str, flags: int = 0) -> None:
     """One write to the same inode, so that a reader sees the old text or the new one."""
     fd = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | flags, 0o644)
     try:
-        os.fchmod(fd, 0o644)
+        if flags & os.O_CREAT:
+            os.fchmod(fd, 0o644)
         raw = wanted.encode()
         os.pwrite(fd, raw, 0)
         os.ftruncate(fd, len(raw))

@@ -13,9 +13,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Callable, Optional
 
 from ...core.errors import MiniError
+from ...core.paths import Paths
 from ...core.plan import Joint, Step
 from ...runtime.restart import STOP_FILE
 from .. import runtime
+from ..answers import Meanwhile, nothing
 from ..networks import attach
 from . import hosts, removing, stopping, waiting
 from .neighbours import Neighbours
@@ -24,7 +26,7 @@ from .record import STARTED, STOPPED
 if TYPE_CHECKING:
     from .actions import Actions
 
-AT_ONCE = 64  # as many are stopped at once, and as many are started by one launcher
+AT_ONCE = 64  # as many are stopped at once
 
 Members = Sequence[tuple["Actions", Step]]
 Results = list[Optional[Exception]]
@@ -90,17 +92,24 @@ def start(members: Members) -> Results:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(paths.run(one.record.id, STOP_FILE))
     results: Results = []
+    tell: Meanwhile = partial(_tell_peers, paths, [one for one, _step in members])
     for some in _portions([one for one, _step in members]):
-        failures = runtime.start(paths, [one.record.id for one in some], [one.lock for one in some])
+        ids, locks = [one.record.id for one in some], [one.lock for one in some]
+        failures = runtime.start(paths, ids, locks, members[0][0].front, tell)
         results += [_begun(one, failed) for one, failed in zip(some, failures)]
-    networks = [name for (one, _step), failed in zip(members, results) if not failed for name in one.record.networks]
-    hosts.tell_peers(paths, dict.fromkeys(networks), but=members[0][0].record.id if len(members) == 1 else "")
+        tell = nothing
     return results
 
 
+def _tell_peers(paths: Paths, members: Sequence[Actions]) -> None:
+    """Their addresses are theirs whether they come up or not."""
+    networks = dict.fromkeys(name for one in members for name in one.record.networks)
+    hosts.tell_peers(paths, networks, but=members[0].record.id if len(members) == 1 else "")
+
+
 def _portions(members: Sequence[Actions]) -> Iterator[Sequence[Actions]]:
-    for begin in range(0, len(members), AT_ONCE):
-        yield members[begin : begin + AT_ONCE]
+    for begin in range(0, len(members), runtime.AT_ONCE):
+        yield members[begin : begin + runtime.AT_ONCE]
 
 
 def _begun(one: Actions, failed: Optional[MiniError]) -> Optional[Exception]:

@@ -112,17 +112,23 @@ class _Ordered:
     """
 
     def __init__(self, entries: Iterable[tuple[str, Sequence[str], str]]) -> None:
-        self._lines: list[str] = []
-        self._places: dict[str, list[int]] = {}
+        self._text = ""
+        self._places: dict[str, list[tuple[int, int]]] = {}
+        found: list[str] = []
+        end = 0
         for ip, names, container_id in sorted(entries, key=lambda entry: (not entry[2], entry)):
-            self._places.setdefault(container_id, []).append(len(self._lines))
-            self._lines.append(lines([(ip, names)]))
+            found.append(lines([(ip, names)]))
+            begin, end = end, end + len(found[-1])
+            self._places.setdefault(container_id, []).append((begin, end))
+        self._text = "".join(found)
 
     def but(self, container_id: str) -> str:
-        found = self._lines.copy()
-        for place in reversed(self._places.get(container_id, [])):
-            del found[place]
-        return "".join(found)
+        """The text without what is about one, cut out: there may be a thousand who each want another."""
+        found, since = "", 0
+        for begin, end in self._places.get(container_id, ()):
+            found += self._text[since:begin]
+            since = end
+        return found + self._text[since:]
 
 
 def _read(paths: Paths, network: str, *, keep: bool) -> dict[str, Neighbour]:
