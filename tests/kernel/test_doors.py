@@ -26,8 +26,9 @@ NOBODY = 65534
 
 @pytest.fixture
 def running(host: Any) -> Iterator[Any]:
-    """A container."""
+    """A container, and nobody but its first process with its monitor any more."""
     host.container()
+    eventually(lambda: len(_children(_monitor(host))) == 1)
     yield host
     host.absent("c")
 

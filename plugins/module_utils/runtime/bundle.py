@@ -51,8 +51,20 @@ class Bundle(NamedTuple):
     stamp: str = ""
 
     def current(self) -> Bundle:
-        """The bundle as it is by now: its file is read again only where it is another one."""
-        return self if self.stamp == stamp(_config(self.directory)) else load(self.directory)
+        """The bundle as it is by now: its file is read again only where it is another one, or only a part is here."""
+        same = self.stamp == stamp(_config(self.directory)) and "root" in self.config
+        return self if same else load(self.directory)
+
+    def watched(self) -> Bundle:
+        """What of it a monitor has to keep: all of it only where a health check runs further processes."""
+        if self.text(ANNOTATION_HEALTH):
+            return self
+        kept = {
+            "annotations": self.config["annotations"],
+            "linux": {"cgroupsPath": self.cgroup_path},
+            "process": {"terminal": self.process.get("terminal", False)},
+        }
+        return Bundle(self.directory, kept, self.stamp)
 
     @property
     def process(self) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 
+from .bundle import ANNOTATION_LOG, ANNOTATION_LOG_FILES, ANNOTATION_LOG_SIZE, Bundle
 from .state import now
 
 MAX_LINE = 16384
@@ -20,6 +21,9 @@ MAX_FILES = 3
 class NoLog:
     """Keeps nothing. The container's output is read all the same: one that wrote into a full pipe would stand still."""
 
+    def open(self) -> None:
+        """There is nothing to open."""
+
     def limit(self, max_size: int, max_files: int) -> None:
         """There is nothing to limit."""
 
@@ -28,19 +32,24 @@ class NoLog:
 
 
 class LogWriter(NoLog):
-    """Appends what the container writes. A full disk loses lines, never the container."""
+    """Appends what the container writes. A full disk loses lines, never the container.
+
+    The file is opened with the first line: the monitor of a container that says nothing shares that memory, too.
+    """
 
     def __init__(self, path: str, max_size: int = MAX_SIZE, max_files: int = MAX_FILES) -> None:
         self._path = path
         self._max_size = max_size
         self._max_files = max_files
-        self._open()
-        self._end_line()
+        self._fd = -1
+        self._size = 0
 
-    def _open(self) -> None:
+    def open(self) -> None:
+        """Have the file there, and ready for a line."""
         flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
         self._fd = os.open(self._path, flags, 0o600)
         self._size = os.fstat(self._fd).st_size
+        self._end_line()
 
     def limit(self, max_size: int, max_files: int) -> None:
         """Other limits from now on; files beyond the new number go when the log is rotated next."""
@@ -53,6 +62,9 @@ class LogWriter(NoLog):
 
     def write(self, stream: bytes, chunk: bytes) -> None:
         """Log what was read from `stream` (`stdout` or `stderr`) at once: a pipe's read ends where it likes."""
+        if self._fd < 0:
+            with contextlib.suppress(OSError):
+                self.open()
         stamp = now().encode()
         entries = []
         for line in _lines(chunk):
@@ -88,7 +100,19 @@ class LogWriter(NoLog):
             older = f"{self._path}.{number - 1}" if number > 1 else self._path
             with contextlib.suppress(FileNotFoundError):
                 os.rename(older, f"{self._path}.{number}")
-        self._open()
+        self.open()
+
+
+def of(bundle: Bundle) -> NoLog:
+    """The log that a bundle asks for."""
+    if not bundle.text(ANNOTATION_LOG):
+        return NoLog()
+    return LogWriter(bundle.annotation(ANNOTATION_LOG), *limits(bundle))
+
+
+def limits(bundle: Bundle) -> tuple[int, int]:
+    """The most bytes of a file, and the most files."""
+    return int(bundle.text(ANNOTATION_LOG_SIZE) or MAX_SIZE), int(bundle.text(ANNOTATION_LOG_FILES) or MAX_FILES)
 
 
 def _lines(chunk: bytes) -> list[bytes]:

@@ -68,20 +68,27 @@ def start(request: dict[str, Any]) -> dict[str, Any]:
         serve=serve,
     )
     shared: dict[Filter, Filter] = {}
-    prepared = [_prepare(directory, groups, shared) for directory in request["bundles"]]
+    alone = len(request["bundles"]) == 1
+    prepared = [_prepare(directory, groups, shared, alone=alone) for directory in request["bundles"]]
     gc.freeze()
     begun = [one if isinstance(one, Report) else detach.fork(one, way) for one in prepared]
     return {"results": [_result(one) for one in begun]}
 
 
-def _prepare(directory: str, groups: Hierarchies, shared: dict[Filter, Filter]) -> Charge | Report:
-    """What a monitor needs of a bundle. The filter that many want is `shared`."""
+def _prepare(directory: str, groups: Hierarchies, shared: dict[Filter, Filter], *, alone: bool) -> Charge | Report:
+    """What a monitor needs of a bundle. The filter that many want is `shared`.
+
+    Who is `alone` has all of it, as it has been read. Of many none keeps more than is to be watched: each would carry
+    those of all.
+    """
     bundle = bundles.load(directory)
     try:
         filter_ = filters.wanted(bundle)
     except (MiniError, StepError) as exc:
         return Report("seccomp", 0, "", exc.message)
-    return Charge(bundle, shared.setdefault(filter_, filter_) if filter_ else None, groups)
+    return Charge(
+        bundle if alone else bundle.watched(), shared.setdefault(filter_, filter_) if filter_ else None, groups
+    )
 
 
 def _result(begun: int | Report) -> dict[str, Any] | None:

@@ -22,13 +22,10 @@ from typing import Any
 from ..linux import libc
 from ..linux.cgroups.detect import Cgroup, Hierarchies, open_cgroup
 from ..linux.process import Process, exit_code, exit_status
-from . import orphan, restart, starter, state, streams
+from . import log, orphan, restart, starter, state, streams
 from .bundle import (
     ANNOTATION_EXIT,
     ANNOTATION_HEALTH,
-    ANNOTATION_LOG,
-    ANNOTATION_LOG_FILES,
-    ANNOTATION_LOG_SIZE,
     ANNOTATION_RESTART,
     ANNOTATION_STATE,
     Bundle,
@@ -36,7 +33,6 @@ from .bundle import (
 from .checkup import Checkup
 from .door import Door, Serve
 from .filters import Filter
-from .log import MAX_FILES, MAX_SIZE, LogWriter, NoLog
 from .outlets import Outlets
 from .report import Report
 from .starter import Starter
@@ -55,7 +51,7 @@ class Monitor:
         self.groups = groups
         self.state_path = bundle.annotation(ANNOTATION_STATE)
         self.state: dict[str, Any] = {}
-        self.log = _open_log(bundle)
+        self.log = log.of(bundle)
         self.streams = streams.Streams(self.log)
         self.checkup = Checkup(groups, filter_)
         self.door = Door()
@@ -177,7 +173,7 @@ class Monitor:
         self.wakeup.clear()
         with contextlib.suppress(OSError, ValueError):
             self.bundle = self.bundle.current()
-        self.log.limit(*_log_limits(self.bundle))
+        self.log.limit(*log.limits(self.bundle))
         if self.init_pid and not self.checkup.asked(self.bundle):
             self._take_care(None)
         self._write(bundle=self.bundle.stamp)
@@ -241,16 +237,6 @@ class Monitor:
         if self.adopted:
             return exit_status(self.adopted, self.pidfd)
         return os.waitpid(self.init_pid, 0)[1]
-
-
-def _open_log(bundle: Bundle) -> NoLog:
-    if not bundle.text(ANNOTATION_LOG):
-        return NoLog()
-    return LogWriter(bundle.annotation(ANNOTATION_LOG), *_log_limits(bundle))
-
-
-def _log_limits(bundle: Bundle) -> tuple[int, int]:
-    return int(bundle.text(ANNOTATION_LOG_SIZE) or MAX_SIZE), int(bundle.text(ANNOTATION_LOG_FILES) or MAX_FILES)
 
 
 def _poll(fds: Iterable[int], patience: float | None) -> set[int]:

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, NoReturn
 
 from ..linux import libc
 from ..linux.cgroups.detect import Hierarchies, open_cgroup
-from . import confine, init, report, rootfs, spawn, state
+from . import confine, init, log, report, rootfs, spawn, state
 from .bundle import ANNOTATION_STATE, Bundle
 from .filters import Filter
 from .outlets import Outlets
@@ -118,21 +118,31 @@ class _Start:
         child.host_fd = self._order.mounts if rootfs.shares(self._bundle) else -1
         birth = spawn.spawn(child)
         self._pid = birth.pid
-        return birth.expect(init.READY) or self._release(birth)
+        # While it is on its way:
+        known = self._introduce(birth)
+        try:
+            log.of(self._bundle).open()
+        except OSError as exc:
+            return report.of("log", exc)
+        return birth.expect(init.READY) or self._release(birth, known)
 
-    def _release(self, birth: spawn.Birth) -> dict[str, Any] | Report:
-        """Write down who the child is, let it go, and see whether its program starts."""
-        known = {
+    def _introduce(self, birth: spawn.Birth) -> dict[str, Any]:
+        """Who the child is, and who watches it."""
+        return {
             "status": state.RUNNING,
             "init": state.describe(birth.pid),
             "monitor": state.describe(self._monitor),
             "bundle": self._bundle.stamp,
             "streams": self._order.outlets.identities(),
-            "started_at": state.now(),
+            "started_at": "",
             "restart_count": self._order.known.get("restart_count", 0),
             "oom_kills": self._order.known.get("oom_kills", 0),
             "health": None,
         }
+
+    def _release(self, birth: spawn.Birth, known: dict[str, Any]) -> dict[str, Any] | Report:
+        """Write that down, let the child go, and see whether its program starts."""
+        known["started_at"] = state.now()
         state.write(self._bundle.annotation(ANNOTATION_STATE), known)
         birth.let_go()
         return birth.problem() or known
