@@ -93,14 +93,19 @@ def test_force_kill_does_not_wait(host: Any, tmp_path: Path) -> None:
 
 
 def test_start_stop_start(host: Any) -> None:
+    def ran(times: int) -> bool:
+        return bool(host.exec("c", "cat", "/count").stdout == times * b"x\n")
+
     host.container(command=["sh", "-c", "echo run; echo x >> /count; exec sleep 1000"])
+    eventually(lambda: ran(1))
     first = host.pid()
     assert next(step.name for step in host.container(restart=True).plan) == "stop"
     assert host.pid() not in (0, first)
+    eventually(lambda: ran(2))
     host.container(state="stopped")
     assert not host.container(state="stopped").plan
     host.container()
-    eventually(lambda: host.exec("c", "cat", "/count").stdout == b"x\nx\nx\n")
+    eventually(lambda: ran(3))
     host.absent("c")
 
 
