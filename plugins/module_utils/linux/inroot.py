@@ -19,7 +19,7 @@ _NEW_FILE = os.O_RDONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOE
 
 def make_dirs_in_root(root_fd: int, path: str, mode: int = 0o755) -> int:
     """Create a directory and its parents; an O_PATH descriptor of it is returned."""
-    done, left, links = "", _components(path), 0
+    (done, left), links = _there(root_fd, _components(path)), 0
     while left:
         part = left.pop()
         parent = open_in_root(root_fd, done or "/", os.O_PATH | os.O_DIRECTORY)
@@ -58,6 +58,16 @@ def make_file_in_root(root_fd: int, path: str, mode: int = 0o644) -> int:
 def _components(path: str) -> list[str]:
     """The last one first."""
     return [part for part in reversed(path.split("/")) if part not in ("", ".")]
+
+
+def _there(root_fd: int, components: list[str]) -> tuple[str, list[str]]:
+    """How much of the way there is already, and the components that are left: of most ways but the last one."""
+    for count in range(len(components)):
+        done = "".join(f"/{part}" for part in reversed(components[count:]))
+        with contextlib.suppress(FileNotFoundError):
+            os.close(open_in_root(root_fd, done, os.O_PATH | os.O_DIRECTORY))
+            return done, components[:count]
+    return "", components
 
 
 def _make_dir(root_fd: int, parent: int, name: str, path: str, mode: int) -> str:
