@@ -112,7 +112,6 @@ class _Ordered:
     """
 
     def __init__(self, entries: Iterable[tuple[str, Sequence[str], str]]) -> None:
-        self._text = ""
         self._places: dict[str, list[tuple[int, int]]] = {}
         found: list[str] = []
         end = 0
