@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -175,6 +176,22 @@ def test_a_caller_that_is_killed_takes_the_terminal_along(running: Any) -> None:
     os.waitpid(caller, 0)
     eventually(lambda: b"sleep 999" not in running.exec("c", "ps").stdout)
     eventually(lambda: _children(pid) == init)
+
+
+def test_a_request_that_ends_late_is_answered(running: Any) -> None:
+    """The kernel tells of its end by a signal that may come when the request was read already."""
+    path = running.paths.run(running.record().id, runtime._door())
+    request = {"verb": "exec", "bundle": running.paths.container(running.record().id), "detach": False}
+    process = {**json.loads(Path(request["bundle"], "config.json").read_text())["process"]}
+    process["args"] = ["sh", "-c", "touch /tmp/runs; sleep 0.3; exit 7"]
+    visit = door.knock(path, [])
+    assert visit
+
+    def end_again() -> None:
+        eventually(lambda: running.exec("c", "test", "-e", "/tmp/runs").rc == 0)
+        visit._connection.shutdown(socket.SHUT_WR)
+
+    assert visit.ask({**request, "process": process}, end_again)[0]["code"] == 7
 
 
 def test_a_caller_that_says_nothing_keeps_nobody_waiting(running: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,6 +28,7 @@ import contextlib
 import fcntl
 import json
 import os
+import select
 import signal
 import struct
 from typing import Any, Callable, NoReturn
@@ -154,8 +155,7 @@ def _serve(caller: int, given: list[int], serve: Serve) -> None:
     asked = report.read_all(caller)
     if not asked:
         return
-    fcntl.fcntl(caller, fcntl.F_SETOWN, os.getpid())
-    fcntl.fcntl(caller, fcntl.F_SETFL, os.O_ASYNC)  # the next that happens here is that the caller goes away: SIGIO
+    _end_with(caller)
     mounts, output, errors, answer, *hold = given
     os.dup2(output, 1)
     os.dup2(errors, 2)
@@ -164,6 +164,24 @@ def _serve(caller: int, given: list[int], serve: Serve) -> None:
         _see(mounts)
     done = serve(request)
     os.write(answer, json.dumps(done).encode() + report.END)
+
+
+def _end_with(caller: int) -> None:
+    """End when the caller goes away.
+
+    SIGIO tells that something happened, and that may be the end of the request yet: the kernel wakes who reads first.
+    """
+
+    def look(*_signal: object) -> None:
+        poller = select.poll()
+        poller.register(caller, 0)
+        if poller.poll(0):  # POLLHUP, which needs not be asked for
+            os._exit(1)
+
+    signal.signal(signal.SIGIO, look)
+    fcntl.fcntl(caller, fcntl.F_SETOWN, os.getpid())
+    fcntl.fcntl(caller, fcntl.F_SETFL, os.O_ASYNC)
+    look()
 
 
 def _see(mounts: int) -> None:
