@@ -194,11 +194,29 @@ def move(root_fd: int, bundle: Bundle) -> None:
 
     The mounts of the host stay below, so this is for the caller to ask for.
     """
+    _leave_kernel_files(os.path.realpath(bundle.root_path))
     os.fchdir(root_fd)
     libc.mount(os.path.realpath(bundle.root_path), "/", None, MS_MOVE)
     os.chroot(".")
     os.chdir("/")
     _finish(bundle)
+
+
+def _leave_kernel_files(root_path: str) -> None:
+    """Let go of the host's /proc and /sys.
+
+    As long as one is there to be seen whole, who is root in a user namespace may mount another one, without the masks
+    of ours (mount_too_revealing in fs/namespace.c). What the host has under them must not go with them.
+    """
+    found = [entry.target for kind in ("proc", "sysfs") for entry in mounts(kind=kind) if entry.root == "/"]
+    outside = [path for path in found if not path.startswith(f"{root_path}/")]
+    for mount in {_mount_of(os.path.dirname(path)) for path in outside}:
+        libc.mount(None, mount, None, MS_SLAVE)
+    for path in reversed(outside):
+        try:
+            libc.umount2(path, MNT_DETACH)
+        except OSError:  # it is not ours to take away
+            libc.mount("tmpfs", path, "tmpfs", MS_RDONLY | _SAFE, "nr_blocks=1,nr_inodes=1")
 
 
 def _finish(bundle: Bundle) -> None:

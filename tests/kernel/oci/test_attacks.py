@@ -12,6 +12,8 @@ import pytest
 
 from ..waiting import eventually
 
+SETS = ("bounding", "effective", "permitted")
+
 PYTHON = os.path.realpath("/usr/bin/python3")
 ATTACK = """#!/proc/self/exe -S
 import os
@@ -154,3 +156,16 @@ def test_python_of_the_callers_directory_is_not_run(bundle: Any) -> None:
         (bundle.directory / f"{name}.py").write_text("open('/tmp/sprung-oci', 'w')\n")
     bundle.run("true", env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(bundle.directory)})
     assert not os.path.exists("/tmp/sprung-oci")
+
+
+def test_a_root_that_is_moved_leaves_no_whole_proc(bundle: Any) -> None:
+    """Root of a user namespace may mount one where it sees one, and write to what is masked or read-only here."""
+    (bundle.rootfs / "bin" / "unshare").symlink_to("busybox")
+    bundle.process["capabilities"] = {kind: ["CAP_SETFCAP"] for kind in SETS}
+    bundle.linux["maskedPaths"] = ["/proc/kcore"]
+    bundle.linux["readonlyPaths"] = ["/proc/sys"]
+    before = Path("/proc/self/mountinfo").read_text()
+    for kind, target in (("proc", "/proc"), ("sysfs", "/sys")):
+        bundle.sh(f"echo inside; unshare -mrpf mount -t {kind} none {target} && echo whole; exit 0")
+        assert bundle.ok("run", "--no-pivot", "c1") == "inside\n"
+    assert Path("/proc/self/mountinfo").read_text() == before
