@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from typing import Callable
 
 from . import libc, pins
-from .files import write_kernel
+from .files import read_text, write_kernel
 
 
 def create(path: str, first: int, count: int) -> None:
@@ -32,6 +32,21 @@ def open_new(uid_map: str, gid_map: str) -> int:
         write_kernel(f"/proc/{pid}/uid_map", uid_map)
         write_kernel(f"/proc/{pid}/gid_map", gid_map)
         return os.open(f"/proc/{pid}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
+
+
+def maps(path: str) -> dict[str, list[tuple[int, int, int]]]:
+    """The maps of the namespace kept at `path`, by `uid` and `gid`: first id inside, first outside, how many."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        with _child(lambda: libc.setns(fd, libc.CLONE_NEWUSER)) as pid:
+            texts = {kind: read_text(f"/proc/{pid}/{kind}_map") for kind in ("uid", "gid")}
+    finally:
+        os.close(fd)
+    lines = {kind: [line.split() for line in text.splitlines()] for kind, text in texts.items()}
+    return {
+        kind: [(int(inside), int(outside), int(count)) for inside, outside, count in found]
+        for kind, found in lines.items()
+    }
 
 
 def create_network(users: str, path: str) -> None:

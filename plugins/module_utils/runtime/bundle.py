@@ -125,11 +125,11 @@ class Bundle(NamedTuple):
         """The path of the user namespace that the container has for itself, empty when it has the host's."""
         return next((path for flag, path in self.namespaces() if flag == libc.CLONE_NEWUSER), "")
 
-    @property
-    def first_id(self) -> int:
-        """Who is root in the container, as the host sees it. Users and groups are mapped alike, in one range."""
-        mappings = self.linux.get("uidMappings") if self.users else None
-        return int(mappings[0]["hostID"]) if mappings else 0
+    def on_host(self, uid: int, gid: int) -> tuple[int, int]:
+        """Who the host takes a user and a group of the container for; -1 for who is not mapped."""
+        if not self.users:
+            return uid, gid
+        return _mapped(self.linux["uidMappings"], uid), _mapped(self.linux["gidMappings"], gid)
 
     def owns(self, flag: int) -> bool:
         """Whether the container has a namespace of this kind that is not simply its creator's."""
@@ -171,3 +171,10 @@ def environment(process: dict[str, Any], home: str) -> dict[bytes, bytes]:
     if not found.get(b"HOME"):
         found[b"HOME"] = os.fsencode(home or "/")
     return found
+
+
+def _mapped(mappings: list[dict[str, Any]], number: int) -> int:
+    for line in mappings:
+        if 0 <= number - line["containerID"] < line["size"]:
+            return int(line["hostID"]) + number - int(line["containerID"])
+    return -1

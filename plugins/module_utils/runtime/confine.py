@@ -76,11 +76,11 @@ def set_scheduler(process: dict[str, Any], pid: int = 0) -> None:
         scheduling.set_scheduler(pid, policy, flags, asked.get("nice", 0), asked.get("priority", 0), times)
 
 
-def open_stdio(given: tuple[int, int, int] | None, user: User, first_id: int = 0) -> None:
+def open_stdio(given: tuple[int, int, int] | None, owner: tuple[int, int]) -> None:
     """The streams that are given, -1 for none; without any those that the process has.
 
     The host's /dev/null becomes the container's, which alone its program could open again; all others the user's own.
-    `first_id` is who the host takes the container's root for.
+    `owner` are its user and group, by the numbers of the user namespace that we are in.
     """
     null = _open_null()
     for number, fd in enumerate(given or (0, 1, 2)):
@@ -90,7 +90,7 @@ def open_stdio(given: tuple[int, int, int] | None, user: User, first_id: int = 0
         os.dup2(fd, number)
         # A file of a read-only or foreign file system cannot be given away, and need not be.
         with contextlib.suppress(OSError):
-            os.fchown(number, first_id + user.uid, first_id + user.gid)
+            os.fchown(number, *owner)
     os.close(null)
 
 

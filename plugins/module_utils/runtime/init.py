@@ -113,7 +113,7 @@ class Child:
         The kernel takes the capabilities over files away from who acts as another than root; they are taken back.
         """
         if self.users_fd >= 0:
-            libc.act_as(self.bundle.first_id, self.bundle.first_id)
+            libc.act_as(*self.bundle.on_host(0, 0))
             everything = capabilities.mask(capabilities.available())
             capabilities.limit_to(everything, everything)
             libc.prctl(libc.PR_SET_DUMPABLE, 0)
@@ -142,7 +142,8 @@ class Child:
         if not self.bundle.process.get("terminal"):
             return
         terminal = console.open_terminal(self.root_fd, self.bundle.process.get("consoleSize"))
-        os.fchown(terminal.slave, self.bundle.first_id + self.user.uid, -1)
+        owner, _group = self.bundle.on_host(self.user.uid, self.user.gid)
+        os.fchown(terminal.slave, owner, -1)
         console.mount_console(self.root_fd, terminal.slave)
         console.send(self.console_fd, terminal.master)
         os.close(terminal.master)
@@ -183,7 +184,7 @@ class Child:
             console.take_control(self.terminal_fd)
             console.take_streams(self.terminal_fd)
         else:
-            confine.open_stdio(self.stdio, self.user, self.bundle.first_id)
+            confine.open_stdio(self.stdio, self.bundle.on_host(self.user.uid, self.user.gid))
 
     def close_descriptors(self) -> None:
         """All but those that the caller hands on and those to the parent."""

@@ -96,7 +96,7 @@ class Visitor:
         if self.terminal_fd >= 0:
             console.take_streams(self.terminal_fd)
         else:
-            confine.open_stdio(self.stdio, self.user)
+            confine.open_stdio(self.stdio, (self.user.uid, self.user.gid))
 
     def close_descriptors(self) -> None:
         """All but those that the caller hands on, and the pipes between it and us."""

@@ -407,6 +407,37 @@ def test_users_of_its_own(bundle: Any) -> None:
     assert said[3:5] == ["0:0", "0:0"]
 
 
+def test_users_and_groups_apart(bundle: Any) -> None:
+    """What the runtime makes belongs to both, and the streams to the user, who may open them again."""
+    _with_users(bundle)
+    bundle.linux["gidMappings"] = [{"containerID": 0, "hostID": 500000, "size": 65536}]
+    bundle.process["user"] = {"uid": 1000, "gid": 10}
+    script = "stat -c %u:%g /dev /dev/full; stat -L -c %u:%g /proc/self/fd/1"
+    assert bundle.run(script).split() == ["0:0", "0:0", "1000:10"]
+
+
+def test_users_of_another(bundle: Any) -> None:
+    """By its path alone, also when nobody lives in it any more."""
+    _with_users(bundle)
+    bundle.sh("sleep 1000")
+    bundle.ok("run", "--detach", "c1")
+    pinned = bundle.directory / "users"
+    pinned.touch()
+    subprocess.run(["mount", "--bind", f"/proc/{bundle.state()['pid']}/ns/user", pinned], check=True)
+    try:
+        bundle.ok("delete", "--force", "c1")
+        for name in ("uidMappings", "gidMappings"):
+            del bundle.linux[name]
+        bundle.linux["namespaces"][-1]["path"] = str(pinned)
+        said = bundle.run("cat /proc/self/uid_map; touch /tmp/mine")
+        assert [line.split() for line in said.splitlines()] == [["0", "200000", "1"], ["1", "300001", "65535"]]
+    finally:
+        subprocess.run(["umount", pinned], check=True)
+    assert (bundle.rootfs / "tmp" / "mine").stat().st_uid == 200000
+    bundle.linux["namespaces"][-1]["path"] = str(bundle.directory / "nosuch")
+    assert "cannot be joined: No such file" in bundle.refused("run", "c1")
+
+
 def test_root_of_its_own_users_is_a_nobody(bundle: Any) -> None:
     _with_users(bundle)
     for kind in ("bounding", "effective", "permitted"):

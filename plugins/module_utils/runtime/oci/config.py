@@ -11,7 +11,7 @@ import resource
 from typing import Any
 
 from ...core.errors import BadInput, HostLacks, NotFound
-from ...linux import libc, scheduling
+from ...linux import libc, scheduling, userns
 from ...linux.capabilities import NUMBER, available
 from ...linux.mount_options import MS_BIND, parse_options
 from ..bundle import NAMESPACES, USERS, Bundle
@@ -33,6 +33,7 @@ _NOT_HAD = {
     "linux": ("intelRdt", "mountLabel", "netDevices"),
 }
 HOOKS = ("prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop")
+MAPPINGS = {"uid": "uidMappings", "gid": "gidMappings"}
 _CAPABILITY_SETS = ("bounding", "effective", "permitted", "inheritable", "ambient")
 
 
@@ -169,6 +170,7 @@ def _check_namespaces(bundle: Bundle) -> None:
     _demand(not unknown, f"linux.namespaces: there is no namespace {unknown[:1]}")
     _demand(len(kinds) == len(set(kinds)), "linux.namespaces names one twice")
     _demand("mount" in kinds, "linux.namespaces: a container needs a mount namespace of its own")
+    _learn_users(bundle)
     _check_users(bundle, kinds)
     for name in ("hostname", "domainname"):
         _demand(
@@ -183,9 +185,21 @@ def _check_namespaces(bundle: Bundle) -> None:
         _demand(kind in kinds, f"linux.sysctl: {name} needs a namespace of its own, or it would be the host's")
 
 
+def _learn_users(bundle: Bundle) -> None:
+    """The mappings of a user namespace that is there already are what they are, and need not be said."""
+    said = [name for name in MAPPINGS.values() if bundle.linux.get(name)]
+    if bundle.users and not said:
+        try:
+            found = userns.maps(bundle.users)
+        except OSError as exc:
+            raise BadInput(f"linux.namespaces: {bundle.users} cannot be joined: {exc.strerror}") from exc
+        for kind, name in MAPPINGS.items():
+            bundle.linux[name] = [dict(zip(("containerID", "hostID", "size"), line)) for line in found[kind]]
+
+
 def _check_users(bundle: Bundle, kinds: list[Any]) -> None:
     """Without a map nobody is root inside, and without a namespace a map means nothing."""
-    for name in ("uidMappings", "gidMappings"):
+    for name in MAPPINGS.values():
         found = bundle.linux.get(name) or []
         _demand(bool(found) == ("user" in kinds), f"linux.{name} goes with a user namespace")
         starts = [entry.get("containerID") for entry in found]
