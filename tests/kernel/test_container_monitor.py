@@ -87,14 +87,18 @@ def _kernel() -> tuple[int, ...]:
 
 
 def test_an_adopted_container_is_restarted_as_its_policy_says(host: Any) -> None:
+    def said() -> str:
+        return logs.output(logs.entries(host.paths, host.record().id), "stdout")
+
     host.container(command=["sh", "-c", "echo life; exec sleep 1000"], restart_policy="always")
+    eventually(lambda: said() == "life\n")  # what a monitor was just reading goes with it
     _kill_monitor(host)
     host.container()
     first = host.pid()
     os.kill(first, signal.SIGKILL)
     eventually(lambda: host.pid() not in (0, first))
     assert host.state()["restart_count"] == 1
-    eventually(lambda: logs.output(logs.entries(host.paths, host.record().id), "stdout") == "life\nlife\n")
+    eventually(lambda: said() == "life\nlife\n")
     second = host.pid()
     stays(lambda: host.pid() == second, 0.5)
     host.absent("c")

@@ -14,18 +14,16 @@ import os
 import resource
 import signal
 import stat
-import struct
 from typing import Any, Callable, NoReturn
 
 from ..linux import capabilities, libc, scheduling, seccomp
 from ..linux.files import write_kernel
 from .bundle import DEFAULT_PATH
 from .filters import Filter
+from .marks import LISTENER, NUMBER
 from .report import StepError
 from .users import User
 
-LISTENER = b"\x04"
-NUMBER = struct.Struct("=i")
 COREDUMP_FILTER = "0x33"  # core(5): the kernel's default
 GLIBC_SIGNALS = (32, 33)  # SIGCANCEL and SIGSETXID: signal(3) refuses them, so Python cannot reset them
 

@@ -15,9 +15,9 @@ from typing import Callable
 from ..linux import libc
 from ..linux.process import Process, exit_code
 from . import confine, report
-from .confine import LISTENER, NUMBER
+from .marks import BORN, GO, LISTENER, NUMBER
 from .report import Report
-from .usher import BORN, GO, Visitor, enter
+from .usher import Visitor, enter
 
 NOT_RUNNING = Report("join", 0, "", "the container is not running")
 KILLED = Report("join", 0, "", "the process was killed before its program ran")

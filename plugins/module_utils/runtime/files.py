@@ -49,6 +49,7 @@ FILES = (
     "runtime/lean/typing.py",
     "runtime/log.py",
     "runtime/main.py",
+    "runtime/marks.py",
     "runtime/monitor.py",
     "runtime/mounts.py",
     "runtime/orphan.py",

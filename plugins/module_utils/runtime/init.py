@@ -17,7 +17,7 @@ from ..linux import capabilities, libc, loopback
 from ..linux.cgroups.detect import Hierarchies
 from ..linux.files import write_kernel
 from ..linux.inroot import make_dirs_in_root
-from . import confine, console, hooks, placement, report, rootfs, users
+from . import confine, console, hooks, marks, placement, report, rootfs, users
 from .bundle import OF_CHILDREN, Bundle, environment
 from .filters import Filter
 from .mounts import Mounter
@@ -152,7 +152,7 @@ class Child:
     def wait_for_hooks(self) -> None:
         """Those that run outside: the namespaces are there, the host is still in sight, nothing of the image runs."""
         if any(self.bundle.hooks.get(kind) for kind in HOOKS_OUTSIDE):
-            self._ask(HOOKS)
+            self._ask(marks.HOOKS)
 
     def run_hooks(self) -> None:
         """Those that run inside but are the host's programs; and what those of the image will be told."""
@@ -235,13 +235,11 @@ class Child:
 
     def wait_for_go(self) -> None:
         """The parent writes down who we are before the program can run, so that no crash can orphan it."""
-        self._ask(READY)
+        self._ask(marks.READY)
         libc.prctl(libc.PR_SET_PDEATHSIG, 0)
 
     def _ask(self, what: bytes) -> None:
-        os.write(self.sync_fd, what)
-        if os.read(self.go_fd, 1) != GO:
-            os._exit(1)
+        marks.ask(self.sync_fd, self.go_fd, what)
 
     def wait_for_start(self) -> None:
         """The parent need not be there any more: whoever wants the program to run writes to the fifo, and is told there
@@ -270,9 +268,6 @@ def sysctl_path(name: str) -> str:
     return name if first >= 0 and name[first] == "/" else name.translate(str.maketrans("./", "/."))
 
 
-HOOKS = b"\x05"
-READY = b"\x06"
-GO = b"\x07"
 HOOKS_OUTSIDE = ("prestart", "createRuntime")
 
 STEPS: tuple[tuple[str, Callable[[Child], Any]], ...] = (

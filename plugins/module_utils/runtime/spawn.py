@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from ..linux import libc
 from ..linux.files import write_kernel
-from . import confine, init, report
+from . import confine, init, marks, report
 from .bundle import OF_CHILDREN, Bundle
 from .report import Report
 
@@ -35,7 +35,7 @@ class Birth(NamedTuple):
 
     def take_listener(self) -> int:
         """Our copy of the descriptor that the child has for the listener of its filter, once it is at that mark."""
-        (number,) = confine.NUMBER.unpack(os.read(self.sync_fd, confine.NUMBER.size))
+        (number,) = marks.NUMBER.unpack(os.read(self.sync_fd, marks.NUMBER.size))
         pidfd = libc.pidfd_open(self.pid)
         try:
             return libc.pidfd_getfd(pidfd, number)
@@ -44,7 +44,7 @@ class Birth(NamedTuple):
 
     def let_go(self) -> None:
         """The child may go on."""
-        os.write(self.go_fd, init.GO)
+        os.write(self.go_fd, marks.GO)
 
     def problem(self) -> Report | None:
         """What failed on the last way, None when the program runs or somebody else is to start it."""

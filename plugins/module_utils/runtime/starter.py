@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, NoReturn
 
 from ..linux import libc
 from ..linux.cgroups.detect import Hierarchies, open_cgroup
-from . import confine, init, log, report, rootfs, spawn, state
+from . import confine, init, log, marks, report, rootfs, spawn, state
 from .bundle import ANNOTATION_STATE, Bundle
 from .filters import Filter
 from .outlets import Outlets
@@ -124,7 +124,7 @@ class _Start:
             log.of(self._bundle).open()
         except OSError as exc:
             return report.of("log", exc)
-        return birth.expect(init.READY) or self._release(birth, known)
+        return birth.expect(marks.READY) or self._release(birth, known)
 
     def _introduce(self, birth: spawn.Birth) -> dict[str, Any]:
         """Who the child is, and who watches it."""

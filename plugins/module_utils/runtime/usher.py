@@ -19,18 +19,16 @@ from typing import Any, Callable, NoReturn
 from ..linux import capabilities, libc
 from ..linux.cgroups.detect import open_cgroup
 from ..linux.files import write_kernel
-from . import confine, console, placement, report, users
+from . import confine, console, marks, placement, report, users
 from .bundle import Bundle, environment
-from .confine import NUMBER
 from .filters import Filter
+from .marks import BORN, NUMBER
 from .report import StepError
 
 # All but the pid namespace, which a process cannot enter; those two that most containers share with the host only
 # where they are the container's own.
 ENTERED = libc.CLONE_NEWNS | libc.CLONE_NEWUTS | libc.CLONE_NEWIPC | libc.CLONE_NEWNET | libc.CLONE_NEWCGROUP
 ENTERED_IF_OWNED = (libc.CLONE_NEWTIME, libc.CLONE_NEWUSER)
-BORN = b"\x06"
-GO = b"\x07"
 
 
 class Visitor:
@@ -139,12 +137,10 @@ class Visitor:
 
     def wait_for_go(self) -> None:
         """The caller knows of us; if it is gone, nobody does."""
-        if os.read(self.go_fd, 1) != GO:
-            os._exit(1)
+        marks.wait(self.go_fd)
 
     def _ask(self, what: bytes) -> None:
-        os.write(self.sync_fd, what)
-        self.wait_for_go()
+        marks.ask(self.sync_fd, self.go_fd, what)
 
     def filter_calls_at_last(self) -> None:
         """With no_new_privs: nothing but the exec is left to do."""

@@ -20,7 +20,7 @@ from ...core.errors import Conflict, MiniError, StepFailed
 from ...linux import libc, userns
 from ...linux.cgroups import further
 from ...linux.cgroups.detect import hierarchies, open_cgroup
-from .. import confine, console, filters, hooks, init, report, spawn, state
+from .. import console, filters, hooks, init, marks, report, spawn, state
 from .. import exec as executor
 from ..bundle import USERS, Bundle
 from ..report import Report, StepError
@@ -131,10 +131,10 @@ def _bring_up(container: Container, bundle: Bundle, options: argparse.Namespace)
     for kind, told in _outside(bundle, birth):
         hooks.run(kind, told, json.dumps(container.told(CREATING)).encode(), bundle.directory)
     if filter_ and filter_.listens:
-        _insist(birth.expect(confine.LISTENER))
+        _insist(birth.expect(marks.LISTENER))
         listener.hand_over(bundle, container.told(CREATING), birth.pid, birth.take_listener())
         birth.let_go()
-    _insist(birth.expect(init.READY))
+    _insist(birth.expect(marks.READY))
     container.write(status=CREATED)
     if options.pid_file:
         write_pid(options.pid_file, birth.pid)
@@ -181,7 +181,7 @@ def _outside(bundle: Bundle, birth: spawn.Birth) -> Iterator[tuple[str, list[dic
     """The hooks to run while the child waits for it."""
     wanted = [(kind, bundle.hooks[kind]) for kind in init.HOOKS_OUTSIDE if bundle.hooks.get(kind)]
     if wanted:
-        _insist(birth.expect(init.HOOKS))
+        _insist(birth.expect(marks.HOOKS))
         yield from wanted
         birth.let_go()
 
@@ -205,14 +205,14 @@ def _start(container: Container) -> None:
 
 def _let_run(reader: int, writer: int) -> Report | None:
     """Say "go" and wait until the process has closed its end, by its exec; what it says before is what failed."""
-    os.write(writer, init.GO)
+    os.write(writer, marks.GO)
     os.close(writer)
     poller = select.poll()
     poller.register(reader, 0)  # not for what is there to be read, which is the word "go" at first
     poller.poll()
     said = os.read(reader, 65536)
     os.close(reader)
-    if said == init.GO:
+    if said == marks.GO:
         return Report("start", 0, "", "the process was ended before its program ran")
     return report.parse(said) if said else None
 
