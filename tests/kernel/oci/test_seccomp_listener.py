@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import array
+import contextlib
 import errno
 import fcntl
 import json
@@ -55,7 +56,8 @@ class Listener:
                 if fd == self._socket.fileno():
                     poller.register(self._accept(), select.POLLIN)
                 elif events & select.POLLIN:
-                    self._answer(fd)
+                    with contextlib.suppress(FileNotFoundError):  # a signal has interrupted the call, which comes again
+                        self._answer(fd)
                 else:  # nobody is under the filter any more
                     poller.unregister(fd)
                     os.close(fd)
