@@ -93,6 +93,9 @@ class Child:
     def set_scheduler(self) -> None:
         """The kernel's answer says only that it refuses: the step has a name of its own."""
         confine.set_scheduler(self.bundle.process)
+
+    def settle(self) -> None:
+        """What it takes the machine for."""
         placement.settle(self.bundle.linux)
 
     def set_sysctls(self) -> None:
@@ -276,6 +279,7 @@ STEPS: tuple[tuple[str, Callable[[Child], Any]], ...] = (
     ("keyring", Child.new_keyring),
     ("reset", Child.reset_inherited),
     ("scheduler", Child.set_scheduler),
+    ("placement", Child.settle),
     ("hostname", Child.set_names),
     ("users", Child.act_for_users),
     ("root", Child.mount_root),

@@ -65,6 +65,9 @@ class Visitor:
         """A keyring and signals of its own."""
         confine.new_keyring("_ses.exec")
         confine.reset_inherited(self.process)
+
+    def settle(self) -> None:
+        """What it takes the machine for, and where in it it may run."""
         placement.settle(self.bundle.linux)
         placement.set_affinity(self.process, "final")
 
@@ -155,6 +158,7 @@ OUTSIDE: tuple[tuple[str, Callable[[Visitor], Any]], ...] = (
     ("namespaces", Visitor.choose_pids),
     ("cgroup-join", Visitor.join_cgroup),
     ("reset", Visitor.reset_inherited),
+    ("placement", Visitor.settle),
     ("label", Visitor.set_label),
     ("namespaces", Visitor.enter_namespaces),
     ("user", Visitor.find_user),
